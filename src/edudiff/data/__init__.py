@@ -1,0 +1,1 @@
+"""Where points, pictures and captions come from."""

@@ -1,0 +1,1 @@
+"""The maths of diffusion: plain functions on tensors that know no network."""

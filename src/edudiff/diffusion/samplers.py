@@ -1,0 +1,183 @@
+"""From noise to data: one step back, two ways, and the loop around it.
+
+A step draws nothing: its noise is an argument, so that it can be tested exactly. Only `sample`
+draws, and only from the generator it is given.
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from jaxtyping import Float, Int
+from torch import Generator, Tensor
+
+from edudiff import checks
+from edudiff.diffusion.forward import posterior_mean_variance
+from edudiff.diffusion.prediction import PredictionType, eps_from_x0, to_x0_and_eps
+from edudiff.diffusion.schedule import NoiseSchedule
+
+Denoiser = Callable[[Tensor, Tensor], Tensor]
+Step = Callable[..., Tensor]
+
+
+def ddpm_step(
+    model_output: Float[Tensor, " b *shape"],
+    xt: Float[Tensor, " b *shape"],
+    t: Int[Tensor, " b"],
+    t_prev: Int[Tensor, " b"],
+    schedule: NoiseSchedule,
+    noise: Float[Tensor, " b *shape"],
+    prediction_type: PredictionType = "epsilon",
+    clip: float | None = None,
+) -> Float[Tensor, " b *shape"]:
+    """One ancestral step: estimate x_0, then draw x_prev from the posterior that has it.
+
+        x_prev = mean(x̂_0, x_t) + √variance · noise
+
+    At t_prev = −1 the variance is 0: the last step adds no noise.
+
+    Args:
+        model_output: the network's answer at (xt, t).
+        xt: noisy data.
+        t: timesteps in [0, T).
+        t_prev: the cleaner timesteps to go to, in [-1, t).
+        schedule: the noise tables.
+        noise: standard normal noise.
+        prediction_type: what the network predicts.
+        clip: if given, x̂_0 is clamped to [-clip, clip] first (1 for pictures).
+
+    Returns:
+        The data at t_prev, in the dtype of `xt`.
+
+    Raises:
+        ValueError: if shapes differ, a timestep is outside the table, t_prev ≥ t, or the
+            prediction type is unknown.
+
+    Source:
+        Ho et al. 2020 (arXiv:2006.11239), algorithm 2 with σ_t² = β̃_t. In diffusers:
+        `DDPMScheduler.step` with `variance_type="fixed_small"`.
+    """
+    checks.same_shape(xt=xt, model_output=model_output, noise=noise)
+    x0_hat, _ = to_x0_and_eps(model_output, xt, t, schedule, prediction_type)
+    if clip is not None:
+        x0_hat = x0_hat.clamp(-clip, clip)
+    mean, variance = posterior_mean_variance(x0_hat, xt, t, schedule, t_prev)
+    return (mean + variance.sqrt() * noise).to(xt.dtype)
+
+
+def ddim_step(
+    model_output: Float[Tensor, " b *shape"],
+    xt: Float[Tensor, " b *shape"],
+    t: Int[Tensor, " b"],
+    t_prev: Int[Tensor, " b"],
+    schedule: NoiseSchedule,
+    noise: Float[Tensor, " b *shape"],
+    prediction_type: PredictionType = "epsilon",
+    clip: float | None = None,
+    eta: float = 0.0,
+) -> Float[Tensor, " b *shape"]:
+    """Estimate x_0 and ε, then put them together again at a cleaner timestep.
+
+        x_prev = √ᾱ_prev x̂_0 + √(1 − ᾱ_prev − σ²) ε̂ + σ · noise
+        σ = η √((1 − ᾱ_prev) / (1 − ᾱ_t)) √(1 − ᾱ_t / ᾱ_prev)
+
+    η = 0 uses no noise at all: the same start always gives the same end. η = 1 is `ddpm_step`.
+
+    Args:
+        model_output: the network's answer at (xt, t).
+        xt: noisy data.
+        t: timesteps in [0, T).
+        t_prev: the cleaner timesteps to go to, in [-1, t).
+        schedule: the noise tables.
+        noise: standard normal noise; ignored when eta is 0.
+        prediction_type: what the network predicts.
+        clip: if given, x̂_0 is clamped to [-clip, clip], and ε̂ is made to agree with it.
+        eta: share of the ancestral noise, in [0, 1].
+
+    Returns:
+        The data at t_prev, in the dtype of `xt`.
+
+    Raises:
+        ValueError: if shapes differ, a timestep is outside the table, t_prev ≥ t, eta is not in
+            [0, 1], or the prediction type is unknown.
+
+    Source:
+        Song et al. 2021 (arXiv:2010.02502), eq. 12 and 16. In diffusers: `DDIMScheduler.step`.
+    """
+    checks.same_shape(xt=xt, model_output=model_output, noise=noise)
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta: expected a number in [0, 1], got {eta!r}")
+    x0_hat, eps_hat = to_x0_and_eps(model_output, xt, t, schedule, prediction_type)
+    if clip is not None:
+        x0_hat = x0_hat.clamp(-clip, clip)
+        eps_hat = eps_from_x0(x0_hat, xt, t, schedule)
+    _, variance = posterior_mean_variance(x0_hat, xt, t, schedule, t_prev)
+    alpha_bar_prev = schedule.alpha_bar(t_prev, xt)
+    direction = (1 - alpha_bar_prev - eta**2 * variance).clamp(min=0).sqrt() * eps_hat
+    return (alpha_bar_prev.sqrt() * x0_hat + direction + eta * variance.sqrt() * noise).to(xt.dtype)
+
+
+def leading_timesteps(num_train_timesteps: int, num_inference_steps: int) -> Int[Tensor, " S"]:
+    """S evenly spaced timesteps from noisy to clean that end at 0: (S−1)k, …, 2k, k, 0.
+
+    k = T // S, as in diffusers' `timestep_spacing="leading"`. With S = T every timestep is visited.
+
+    Raises:
+        ValueError: unless 1 ≤ S ≤ T.
+    """
+    checks.whole_at_least(1, num_inference_steps=num_inference_steps)
+    if num_inference_steps > num_train_timesteps:
+        raise ValueError(
+            f"num_inference_steps: expected at most {num_train_timesteps}, the schedule's length, "
+            f"got {num_inference_steps}"
+        )
+    stride = num_train_timesteps // num_inference_steps
+    return (torch.arange(num_inference_steps) * stride).flip(0)
+
+
+@torch.no_grad()
+def sample(
+    model: Denoiser,
+    shape: tuple[int, ...],
+    schedule: NoiseSchedule,
+    *,
+    generator: Generator,
+    num_inference_steps: int | None = None,
+    step: Step = ddpm_step,
+    prediction_type: PredictionType = "epsilon",
+    clip: float | None = None,
+    device: torch.device | str = "cpu",
+) -> Iterator[Tensor]:
+    """Walk from noise to data, yielding x at every stop: first the noise, last the samples.
+
+    All noise is drawn on the CPU in float32 and then moved, so that a seed means the same on
+    every device.
+
+    Args:
+        model: (xt, t) → the network's answer, with t int64 of shape (b,).
+        shape: shape of the batch, (b, …).
+        schedule: the noise tables the model was trained with.
+        generator: the source of randomness, on the CPU.
+        num_inference_steps: S, how many steps to take; all T of them if not given.
+        step: `ddpm_step`, `ddim_step`, or `functools.partial(ddim_step, eta=…)`.
+        prediction_type: what the network predicts.
+        clip: if given, every x̂_0 is clamped to [-clip, clip] (1 for pictures).
+        device: where the model lives.
+
+    Yields:
+        S + 1 tensors of the given shape.
+
+    Raises:
+        ValueError: unless 1 ≤ S ≤ T; and what `step` raises.
+    """
+    num_train_timesteps = schedule.num_train_timesteps
+    if num_inference_steps is None:
+        num_inference_steps = num_train_timesteps
+    stops = leading_timesteps(num_train_timesteps, num_inference_steps)
+    xt = torch.randn(shape, generator=generator).to(device)
+    yield xt
+    for t, t_prev in zip(stops.tolist(), [*stops[1:].tolist(), -1], strict=True):
+        noise = torch.randn(shape, generator=generator).to(device)
+        here, there = (torch.full(shape[:1], stop, device=device) for stop in (t, t_prev))
+        answer = model(xt, here)
+        xt = step(answer, xt, here, there, schedule, noise, prediction_type, clip)
+        yield xt

@@ -1,0 +1,1 @@
+"""How good are the samples? Numbers with their uncertainty."""

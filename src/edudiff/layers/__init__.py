@@ -1,0 +1,1 @@
+"""Bricks: tensor in, tensor out; they know nothing of noise."""

@@ -1,0 +1,75 @@
+"""Files that are either whole or absent, whatever moment the power goes."""
+
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Generator
+
+
+class Stateful(Protocol):
+    """Anything whose state can be saved and taken up: a network, an optimiser, an EMA."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, made of tensors, numbers and containers."""
+
+    def load_state_dict(self, state: dict[str, Any], /) -> Any:
+        """Take a state up."""
+
+
+def save(path: Path, step: int, parts: Mapping[str, Stateful], generator: Generator) -> None:
+    """Write a checkpoint so that `path` is at every moment either the old or the new one.
+
+    The bytes go to a neighbouring file first, reach the disk, and only then take the name.
+
+    Args:
+        path: the file; its folder is made if need be.
+        step: how many steps have been done.
+        parts: everything that training changes, by name.
+        generator: the source of randomness, whose position is saved too.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {
+        "step": step,
+        "parts": {name: part.state_dict() for name, part in parts.items()},
+        "generator": generator.get_state(),
+        "global_generator": torch.get_rng_state(),
+    }
+    unfinished = path.with_name(path.name + ".part")
+    with unfinished.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def resume(path: Path, parts: Mapping[str, Stateful], generator: Generator) -> int:
+    """Take up what `save` wrote, in place.
+
+    Only tensors, numbers and containers are loaded: a checkpoint cannot run code.
+
+    Returns:
+        How many steps had been done; 0, with nothing changed, if there is no such file.
+
+    Raises:
+        ValueError: if the file is not a checkpoint, or holds other parts than those given.
+    """
+    path = Path(path)
+    if not path.exists():
+        return 0
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        saved = state["parts"]
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: expected a checkpoint of edudiff, got {error}") from error
+    if set(saved) != set(parts):
+        raise ValueError(f"{path}: expected the parts {sorted(parts)}, got {sorted(saved)}")
+    for name, part in parts.items():
+        part.load_state_dict(saved[name])
+    generator.set_state(state["generator"])
+    torch.set_rng_state(state["global_generator"])
+    return int(state["step"])
