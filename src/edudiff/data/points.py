@@ -133,3 +133,32 @@ def log_density(name: str, points: Float[Tensor, " n 2"]) -> Float[Tensor, " n"]
         known = sorted(name for name, law in LAWS.items() if law.log_density is not None)
         raise ValueError(f"log_density: expected a law with a closed form, {known}, got {name!r}")
     return density(points)
+
+
+def from_picture(
+    ink: Float[Tensor, " h w"], n: int, *, generator: Generator
+) -> Float[Tensor, " n 2"]:
+    """Draw points where a picture has ink: any drawing becomes a law on the plane.
+
+    Each pixel is chosen in proportion to its ink, each point lies anywhere within its pixel. The
+    picture's longer side is laid on [-2, 2], upright and centred.
+
+    Args:
+        ink: how much ink each pixel holds, ≥ 0, not all zero.
+        n: number of points, at least 1.
+        generator: the source of randomness, on the CPU.
+
+    Raises:
+        ValueError: if `ink` is not two-dimensional, is negative somewhere or empty everywhere, or
+            n is below 1.
+    """
+    checks.whole_at_least(1, n=n)
+    if ink.ndim != 2 or not bool((ink >= 0).all()) or not bool((ink > 0).any()):
+        raise ValueError(
+            f"ink: expected (h, w) with values ≥ 0, some above, got shape {tuple(ink.shape)}"
+        )
+    height, width = ink.shape
+    pixel = torch.multinomial(ink.flatten().float(), n, replacement=True, generator=generator)
+    corner = torch.stack([pixel % width, height - 1 - pixel // width], dim=1)
+    inside = corner + torch.rand(n, 2, generator=generator)
+    return (inside - torch.tensor([width, height]) / 2) * (4 / max(width, height))
