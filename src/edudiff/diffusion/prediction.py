@@ -30,9 +30,10 @@ def x0_from_eps(
     """x_0 = (x_t − √(1 − ᾱ_t) ε) / √ᾱ_t, eq. 15 of Ho et al. 2020 (arXiv:2006.11239).
 
     Raises:
-        ValueError: if shapes differ or a timestep is outside [0, T).
+        ValueError: if shapes differ, a dtype is not floating, or a timestep is outside [0, T).
     """
     checks.same_shape(xt=xt, eps=eps)
+    checks.floating(xt=xt, eps=eps)
     signal, noise = _signal_noise(xt, t, schedule)
     return ((xt - noise * eps) / signal).to(xt.dtype)
 
@@ -46,9 +47,10 @@ def eps_from_x0(
     """ε = (x_t − √ᾱ_t x_0) / √(1 − ᾱ_t): the same equation solved for the noise.
 
     Raises:
-        ValueError: if shapes differ or a timestep is outside [0, T).
+        ValueError: if shapes differ, a dtype is not floating, or a timestep is outside [0, T).
     """
     checks.same_shape(xt=xt, x0=x0)
+    checks.floating(xt=xt, x0=x0)
     signal, noise = _signal_noise(xt, t, schedule)
     return ((xt - signal * x0) / noise).to(xt.dtype)
 
@@ -64,12 +66,13 @@ def velocity(
     x_t and v are x_0 and ε turned by the same angle, so x_t² + v² = x_0² + ε².
 
     Raises:
-        ValueError: if shapes differ or a timestep is outside [0, T).
+        ValueError: if shapes differ, a dtype is not floating, or a timestep is outside [0, T).
 
     Source:
         Salimans and Ho 2022 (arXiv:2202.00512), section 4. In diffusers: `get_velocity`.
     """
     checks.same_shape(x0=x0, eps=eps)
+    checks.floating(x0=x0, eps=eps)
     signal, noise = _signal_noise(x0, t, schedule)
     return (signal * eps - noise * x0).to(x0.dtype)
 
@@ -83,9 +86,10 @@ def x0_from_velocity(
     """x_0 = √ᾱ_t x_t − √(1 − ᾱ_t) v: turn back by the angle.
 
     Raises:
-        ValueError: if shapes differ or a timestep is outside [0, T).
+        ValueError: if shapes differ, a dtype is not floating, or a timestep is outside [0, T).
     """
     checks.same_shape(xt=xt, v=v)
+    checks.floating(xt=xt, v=v)
     signal, noise = _signal_noise(xt, t, schedule)
     return (signal * xt - noise * v).to(xt.dtype)
 
@@ -99,9 +103,10 @@ def eps_from_velocity(
     """ε = √(1 − ᾱ_t) x_t + √ᾱ_t v: turn back by the angle.
 
     Raises:
-        ValueError: if shapes differ or a timestep is outside [0, T).
+        ValueError: if shapes differ, a dtype is not floating, or a timestep is outside [0, T).
     """
     checks.same_shape(xt=xt, v=v)
+    checks.floating(xt=xt, v=v)
     signal, noise = _signal_noise(xt, t, schedule)
     return (noise * xt + signal * v).to(xt.dtype)
 
@@ -116,14 +121,11 @@ def training_target(
     """What a network of this prediction type should have answered.
 
     Raises:
-        ValueError: for an unknown prediction type, shapes that differ, a timestep outside [0, T).
+        ValueError: for an unknown prediction type, shapes that differ, a dtype that is not floating
+            or a timestep outside [0, T).
     """
-    if prediction_type == "epsilon":
-        return eps
-    if prediction_type == "sample":
-        return x0
-    _refuse_unknown(prediction_type)
-    return velocity(x0, eps, t, schedule)
+    targets = {"epsilon": eps, "sample": x0, "v_prediction": velocity(x0, eps, t, schedule)}
+    return checks.choose("prediction type", prediction_type, targets)
 
 
 def to_x0_and_eps(
@@ -143,7 +145,8 @@ def to_x0_and_eps(
         prediction_type: "epsilon", "sample" (the *clean* data) or "v_prediction".
 
     Raises:
-        ValueError: for an unknown prediction type, shapes that differ, a timestep outside [0, T).
+        ValueError: for an unknown prediction type, shapes that differ, a dtype that is not floating
+            or a timestep outside [0, T).
     """
     if prediction_type == "epsilon":
         return x0_from_eps(model_output, xt, t, schedule), model_output

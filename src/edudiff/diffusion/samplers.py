@@ -134,7 +134,6 @@ def leading_timesteps(num_train_timesteps: int, num_inference_steps: int) -> Int
     return (torch.arange(num_inference_steps) * stride).flip(0)
 
 
-@torch.no_grad()
 def sample(
     model: Denoiser,
     shape: tuple[int, ...],
@@ -178,6 +177,7 @@ def sample(
     for t, t_prev in zip(stops.tolist(), [*stops[1:].tolist(), -1], strict=True):
         noise = torch.randn(shape, generator=generator).to(device)
         here, there = (torch.full(shape[:1], stop, device=device) for stop in (t, t_prev))
-        answer = model(xt, here)
-        xt = step(answer, xt, here, there, schedule, noise, prediction_type, clip)
+        with torch.no_grad():
+            answer = model(xt, here)
+            xt = step(answer, xt, here, there, schedule, noise, prediction_type, clip)
         yield xt

@@ -9,8 +9,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from edudiff.display.style import house_style
-
 Picture: TypeAlias = Tensor | np.ndarray | Image.Image | Figure
 """What can be shown. A tensor is (h, w), (1, h, w) or (3, h, w) in [-1, 1]; an array is (h, w) or
 (h, w, 3), bytes or floats in [0, 1]. Values outside are clamped, as noise has no largest value."""
@@ -43,8 +41,7 @@ def to_image(picture: Picture, *, dpi: int = PLOT_DPI) -> Image.Image:
 
 def _draw(figure: Figure, dpi: int) -> Image.Image:
     file = io.BytesIO()
-    with house_style():
-        figure.savefig(file, format="png", dpi=dpi)
+    figure.savefig(file, format="png", dpi=dpi)
     return Image.open(file).convert("RGB")
 
 

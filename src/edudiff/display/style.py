@@ -1,7 +1,5 @@
 """The house style: one palette, one set of axes, readable on paper, screen and projector."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
@@ -41,17 +39,19 @@ STYLE: dict[str, Any] = {
 }
 
 
-@contextmanager
-def house_style() -> Iterator[None]:
-    """Draw in the house style inside this context, and leave matplotlib as it was."""
-    with matplotlib.rc_context(STYLE):
-        yield
+def use_house_style() -> None:
+    """Draw in the house style from now on.
+
+    Matplotlib looks its settings up at each call, also after a figure was made: legends, lines and
+    words that a cell adds later need them as well.
+    """
+    matplotlib.rcParams.update(STYLE)
 
 
 def axes(
     rows: int = 1, columns: int = 1, *, size: tuple[float, float] = (6.4, 3.6), **options: Any
 ) -> tuple[Figure, Any]:
-    """A new figure and its axes in the house style.
+    """A new figure and its axes in the house style, which stays in force for the whole notebook.
 
     The figure is not registered with pyplot, so that it appears where `show` puts it, once.
 
@@ -64,7 +64,7 @@ def axes(
     Returns:
         The figure, and one Axes or an array of them, as matplotlib's `subplots` does.
     """
-    with house_style():
-        figure = Figure(figsize=size)
-        FigureCanvasAgg(figure)
-        return figure, figure.subplots(rows, columns, **options)
+    use_house_style()
+    figure = Figure(figsize=size)
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, **options)

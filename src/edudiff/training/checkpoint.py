@@ -1,15 +1,15 @@
 """Files that are either whole or absent, whatever moment the power goes."""
 
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Generator
 
 
+@runtime_checkable
 class Stateful(Protocol):
     """Anything whose state can be saved and taken up: a network, an optimiser, an EMA."""
 
@@ -56,20 +56,26 @@ def resume(path: Path, parts: Mapping[str, Stateful], generator: Generator) -> i
         How many steps had been done; 0, with nothing changed, if there is no such file.
 
     Raises:
-        ValueError: if the file is not a checkpoint, or holds other parts than those given.
+        ValueError: if the file is not a checkpoint, holds other parts than those given, or holds
+            parts of other shapes.
     """
     path = Path(path)
     if not path.exists():
         return 0
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        saved = state["parts"]
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: expected a checkpoint of edudiff, got {error}") from error
+    with path.open("rb") as file:
+        try:
+            state = torch.load(file, weights_only=True, map_location="cpu")
+            done, saved = int(state["step"]), dict(state["parts"])
+            positions = state["generator"], state["global_generator"]
+        except Exception as error:  # there is no end to what a broken file can trip over
+            raise ValueError(f"{path}: expected a checkpoint of edudiff, got {error!r}") from error
     if set(saved) != set(parts):
         raise ValueError(f"{path}: expected the parts {sorted(parts)}, got {sorted(saved)}")
     for name, part in parts.items():
-        part.load_state_dict(saved[name])
-    generator.set_state(state["generator"])
-    torch.set_rng_state(state["global_generator"])
-    return int(state["step"])
+        try:
+            part.load_state_dict(saved[name])
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: expected a state that fits {name!r}, got {error}") from error
+    generator.set_state(positions[0])
+    torch.set_rng_state(positions[1])
+    return done

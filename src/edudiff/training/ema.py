@@ -12,8 +12,9 @@ class EMA:
 
         θ̄ ← decay · θ̄ + (1 − decay) · θ
 
-    Early in training the decay is capped at (1 + n) / (10 + n) after n updates, so that the
-    average does not cling to the random start.
+    Early in training the decay is smaller, so that the average does not cling to the random
+    start: the first update takes the weights over, and the one after n updates has a decay of at
+    most (1 + n) / (10 + n).
 
     Args:
         network: the network to follow; it is not changed.
@@ -36,8 +37,9 @@ class EMA:
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
         """Move the average a little towards `network`; call it after each optimiser step."""
+        n = self.num_updates
+        decay = min(self.decay, (1 + n) / (10 + n)) if n else 0.0
         self.num_updates += 1
-        decay = min(self.decay, (1 + self.num_updates) / (10 + self.num_updates))
         for average, value in zip(self.module.parameters(), network.parameters(), strict=True):
             average.lerp_(value, 1 - decay)
         for average, value in zip(self.module.buffers(), network.buffers(), strict=True):
