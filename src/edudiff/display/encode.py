@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from edudiff import checks
+
 Picture: TypeAlias = Tensor | np.ndarray | Image.Image | Figure
 """What can be shown. A tensor is (h, w), (1, h, w) or (3, h, w) in [-1, 1]; an array is (h, w) or
 (h, w, 3), bytes or floats in [0, 1]. Values outside are clamped, as noise has no largest value."""
@@ -24,7 +26,7 @@ def to_image(picture: Picture, *, dpi: int = PLOT_DPI) -> Image.Image:
         dpi: pixels per inch, for figures.
 
     Raises:
-        ValueError: for a shape or a type that is not a picture.
+        ValueError: for a shape, a type or a dtype that is not a picture.
     """
     if isinstance(picture, Figure):
         return _draw(picture, dpi)
@@ -51,6 +53,7 @@ def _from_tensor(tensor: Tensor) -> Image.Image:
     elif tensor.ndim != 2:
         got = tuple(tensor.shape)
         raise ValueError(f"picture: expected a tensor (h, w), (1, h, w) or (3, h, w), got {got}")
+    checks.floating(picture=tensor)
     return _from_array((tensor.detach().cpu().double().numpy() + 1) / 2)
 
 
@@ -58,6 +61,8 @@ def _from_array(array: np.ndarray) -> Image.Image:
     if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
         raise ValueError(f"picture: expected an array (h, w) or (h, w, 3), got {array.shape}")
     if array.dtype != np.uint8:
+        if not np.issubdtype(array.dtype, np.floating):
+            raise ValueError(f"picture: expected an array of bytes or floats, got {array.dtype}")
         array = np.round(255 * np.clip(array, 0, 1)).astype(np.uint8)
     return Image.fromarray(array)
 

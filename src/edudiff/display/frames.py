@@ -2,11 +2,12 @@
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from html import escape
 from typing import Any
 
 from PIL import Image
+from torch import Tensor
 
 from edudiff.display import html
 from edudiff.display.encode import Picture, to_image
@@ -37,7 +38,7 @@ for (const figure of document.querySelectorAll("figure.edudiff-frames:not([data-
 
 
 def frames(
-    images: Sequence[Picture] | Sequence[Sequence[Picture]],
+    images: Tensor | Sequence[Picture] | Sequence[Sequence[Picture]],
     alts: Sequence[str] | Sequence[Sequence[str]],
     label: str | tuple[str, str],
     *,
@@ -65,8 +66,10 @@ def frames(
         ValueError: if there are fewer than two stops, arrangements do not match, pictures differ
             in size, a text is missing or `start` is outside.
     """
-    two = not isinstance(label, str)
-    labels = tuple(label) if two else (label,)
+    labels = (label,) if isinstance(label, str) else tuple(label)
+    two = len(labels) == 2
+    if len(labels) not in (1, 2):
+        raise ValueError(f"label: expected one or two labels, got {label!r}")
     sizes = _sizes(images, two)
     flat_images, flat_alts = _flatten(images, sizes, "images"), _flatten(alts, sizes, "alts")
     stops = _stops(values, sizes)
@@ -86,14 +89,16 @@ def frames(
     return html.Html(html.figure(body + SCRIPT, caption, *classes), flat_alts[first])
 
 
-def _sizes(images: Sequence[Any], two: bool) -> tuple[int, ...]:
+def _sizes(images: Tensor | Sequence[Any], two: bool) -> tuple[int, ...]:
+    if two and not all(isinstance(row, Sized) for row in images):
+        raise ValueError("images: expected rows of pictures for two sliders, got a single row")
     sizes = (len(images), len(images[0])) if two and len(images) else (len(images),)
     if min(sizes) < 2 or len(sizes) != 1 + two:
         raise ValueError(f"images: expected at least 2 stops for each slider, got {sizes}")
     return sizes
 
 
-def _flatten(rows: Sequence[Any], sizes: tuple[int, ...], what: str) -> list[Any]:
+def _flatten(rows: Tensor | Sequence[Any], sizes: tuple[int, ...], what: str) -> list[Any]:
     if len(rows) != sizes[0] or (len(sizes) == 2 and any(len(row) != sizes[1] for row in rows)):
         raise ValueError(f"{what}: expected an arrangement of sizes {sizes}, got another")
     return list(itertools.chain.from_iterable(rows)) if len(sizes) == 2 else list(rows)
