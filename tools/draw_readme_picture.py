@@ -1,4 +1,4 @@
-"""Draw the README's picture by running the first page of the book and keeping four of its frames."""
+"""Draw the README's picture: run the first page of the book and keep four of its frames."""
 
 from pathlib import Path
 

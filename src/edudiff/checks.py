@@ -111,5 +111,6 @@ def one_timestep_each(x: Tensor, t: Tensor, *, name: str = "t") -> None:
     """
     if t.ndim != 1 or x.ndim == 0 or t.shape[0] != x.shape[0]:
         expected = tuple(x.shape[:1])
-        raise ValueError(f"{name}: expected one timestep each, shape {expected}, got {tuple(t.shape)}")
-
+        raise ValueError(
+            f"{name}: expected one timestep each, shape {expected}, got {tuple(t.shape)}"
+        )

@@ -42,7 +42,8 @@ def ideal_x0(
     x, candidates = xt.flatten(1), data.flatten(1)
     alpha_bar_t = schedule.alpha_bar(t, x)
     x, candidates = x.to(alpha_bar_t.dtype), candidates.to(alpha_bar_t.dtype)
-    # ‖x − √ᾱ d‖² without ‖x‖², which is the same for every candidate d and leaves the softmax as is.
-    affinity = alpha_bar_t.sqrt() * (x @ candidates.T) - alpha_bar_t * candidates.square().sum(1) / 2
+    # −‖x − √ᾱ d‖² / 2, but for ‖x‖², which is the same for every candidate d.
+    lengths = candidates.square().sum(dim=1)
+    affinity = alpha_bar_t.sqrt() * (x @ candidates.T) - alpha_bar_t * lengths / 2
     weights = (affinity / (1 - alpha_bar_t)).softmax(dim=1)
     return (weights @ candidates).reshape(xt.shape).to(xt.dtype)

@@ -13,7 +13,7 @@ INK = "#22262e"
 PALETTE = ("#2f6fb3", "#d2622a", "#3c8d5a", "#8a4fa8", "#b0882c", "#5b6573")
 """Blue, orange, green, violet, ochre, grey: told apart by lightness too, and safe when inverted."""
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "axes.axisbelow": True,
     "axes.edgecolor": INK,
     "axes.grid": True,

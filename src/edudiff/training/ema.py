@@ -42,8 +42,8 @@ class EMA:
         self.num_updates += 1
         for average, value in zip(self.module.parameters(), network.parameters(), strict=True):
             average.lerp_(value, 1 - decay)
-        for average, value in zip(self.module.buffers(), network.buffers(), strict=True):
-            average.copy_(value)
+        for copied, buffer in zip(self.module.buffers(), network.buffers(), strict=True):
+            copied.copy_(buffer)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint must hold to go on."""

@@ -1,0 +1,1 @@
+"""How the trained networks of the book came to be, one recipe a file."""

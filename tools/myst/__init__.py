@@ -1,0 +1,1 @@
+"""From the book's MyST pages to notebooks that any notebook program shows well."""
