@@ -1,0 +1,79 @@
+import sys
+
+import pytest
+
+import build_book
+
+
+@pytest.fixture
+def book(monkeypatch, tmp_path):
+    """A project in an empty folder; returns the list of builds, each with what it found cached."""
+    for name in ("src", "book", "notebooks", "tools"):
+        (tmp_path / name).mkdir()
+    for name in ("requirements.txt", "_config.yml", "_toc.yml", "src/a.py", "book/a.md"):
+        (tmp_path / name).write_text(name)
+    monkeypatch.setattr(build_book, "ROOT", tmp_path)
+    monkeypatch.setattr(build_book, "BUILD", tmp_path / "_build")
+    monkeypatch.setattr(build_book, "HTML", tmp_path / "_build" / "html")
+    monkeypatch.setattr(build_book.fetch_web_assets, "main", lambda: None)
+    builds = []
+
+    def write_pages():
+        cache = build_book.BUILD / ".jupyter_cache"
+        builds.append(cache.exists())
+        cache.mkdir(exist_ok=True)
+
+    monkeypatch.setattr(build_book, "write_pages", write_pages)
+    return builds
+
+
+def test_nothing_changed_nothing_done(book):
+    build_book.build()
+    build_book.build()
+    assert book == [False]
+
+
+@pytest.mark.parametrize("name", ["book/a.md", "_config.yml", "_toc.yml"])
+def test_changed_pages_are_built_from_kept_results(name, book, tmp_path):
+    build_book.build()
+    (tmp_path / name).write_text("changed")
+    build_book.build()
+    assert book == [False, True]
+
+
+@pytest.mark.parametrize("name", ["src/a.py", "src/new.py", "requirements.txt"])
+def test_changed_code_forgets_the_results(name, book, tmp_path):
+    build_book.build()
+    (tmp_path / name).write_text("changed")
+    build_book.build()
+    assert book == [False, False]
+
+
+def test_another_python_forgets_the_results(book, monkeypatch):
+    build_book.build()
+    monkeypatch.setattr(build_book.platform, "python_version", lambda: "3.99.0")
+    build_book.build()
+    assert book == [False, False]
+
+
+def test_a_failed_build_is_not_taken_for_a_good_one(book, tmp_path, monkeypatch):
+    build_book.build()
+    (tmp_path / "book" / "a.md").write_text("changed")
+    with monkeypatch.context() as bad_day, pytest.raises(SystemExit):
+        bad_day.setattr(build_book, "write_pages", sys.exit)
+        build_book.build()
+    build_book.build()
+    assert book == [False, True]
+
+
+def test_a_renamed_file_changes_the_checksum(book, tmp_path):
+    before = build_book.digest([tmp_path / "src"])
+    (tmp_path / "src" / "a.py").rename(tmp_path / "src" / "b.py")
+    assert build_book.digest([tmp_path / "src"]) != before
+
+
+def test_compiled_files_do_not_change_the_checksum(book, tmp_path):
+    before = build_book.digest([tmp_path / "src"])
+    (tmp_path / "src" / "__pycache__").mkdir()
+    (tmp_path / "src" / "__pycache__" / "a.pyc").write_text("x")
+    assert build_book.digest([tmp_path / "src"]) == before
