@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from edudiff import checks
 from edudiff.models import gan
@@ -65,9 +65,9 @@ def alternate(
     optimizer_g = torch.optim.Adam(G.parameters(), lr=learning_rate, betas=BETAS, fused=True)
     optimizer_d = torch.optim.Adam(D.parameters(), lr=learning_rate, betas=BETAS, fused=True)
 
-    def descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    def descend(network: nn.Module, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward(inputs=list(network.parameters()))  # D need not know its slope in G's step
         optimizer.step()
 
     def step(generator: Generator) -> tuple[float, float]:
@@ -78,12 +78,12 @@ def alternate(
         if not torch.isfinite(d_loss):
             raise FloatingPointError(f"loss of D: expected a finite number, got {d_loss.item()}")
         penalty = r1_gamma / 2 * r1_penalty(real_logits, real) if r1_gamma else 0.0
-        descend(d_loss + penalty, optimizer_d)
+        descend(D, d_loss + penalty, optimizer_d)
         for index in range(generator_steps):
             if index:
                 fake = G(torch.randn(len(real), G.latent_dim, generator=generator))
             g_loss = gan.generator_loss(D(fake))
-            descend(g_loss, optimizer_g)
+            descend(G, g_loss, optimizer_g)
         return d_loss.item(), g_loss.item()
 
     return step
