@@ -466,3 +466,10 @@ def test_the_ideal_denoiser_of_a_gaussian_samples_that_gaussian(step, prediction
 def test_clip_keeps_every_sample_within_bounds(generator):
     *_, found = sample(shrink, (500, 2), SHORT, generator=generator, clip=0.3)
     assert found.abs().max() <= 0.3
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("clip", [0.0, -1.0])
+def test_a_clip_that_is_not_above_zero_is_refused(step, clip, refusal):
+    with refusal("clip: expected a number above 0"):
+        step(normal(1), normal(2), T, T_PREV, LINEAR, normal(3), clip=clip)

@@ -125,7 +125,7 @@ def test_a_time_embedding_that_cannot_be_halved_is_refused(time_dim, message, re
 def test_a_denoiser_learns_two_points_on_the_line(generator):
     schedule, network = make_schedule("cosine", 50), MLP((1,), width=64, depth=2, time_dim=16)
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
-    for _ in range(800):
+    for _ in range(1500):
         x0 = 2.0 * torch.randint(2, (256, 1), generator=generator) - 1
         eps = torch.randn(256, 1, generator=generator)
         t = torch.randint(50, (256,), generator=generator)

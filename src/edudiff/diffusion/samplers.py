@@ -49,8 +49,8 @@ def ddpm_step(
         The data at t_prev, in the dtype of `xt`.
 
     Raises:
-        ValueError: if shapes differ, a timestep is outside the table, t_prev ≥ t, or the
-            prediction type is unknown.
+        ValueError: if shapes differ, a timestep is outside the table, t_prev ≥ t, clip is not above
+            0, or the prediction type is unknown.
 
     Source:
         Ho et al. 2020 (arXiv:2006.11239), algorithm 2 with σ_t² = β̃_t. In diffusers:
@@ -59,6 +59,7 @@ def ddpm_step(
     checks.same_shape(xt=xt, model_output=model_output, noise=noise)
     x0_hat, _ = to_x0_and_eps(model_output, xt, t, schedule, prediction_type)
     if clip is not None:
+        checks.positive(clip=clip)
         x0_hat = x0_hat.clamp(-clip, clip)
     mean, variance = posterior_mean_variance(x0_hat, xt, t, schedule, t_prev)
     return (mean + variance.sqrt() * noise).to(xt.dtype)
@@ -98,7 +99,7 @@ def ddim_step(
 
     Raises:
         ValueError: if shapes differ, a timestep is outside the table, t_prev ≥ t, eta is not in
-            [0, 1], or the prediction type is unknown.
+            [0, 1], clip is not above 0, or the prediction type is unknown.
 
     Source:
         Song et al. 2021 (arXiv:2010.02502), eq. 12 and 16. In diffusers: `DDIMScheduler.step`.
@@ -108,6 +109,7 @@ def ddim_step(
         raise ValueError(f"eta: expected a number in [0, 1], got {eta!r}")
     x0_hat, eps_hat = to_x0_and_eps(model_output, xt, t, schedule, prediction_type)
     if clip is not None:
+        checks.positive(clip=clip)
         x0_hat = x0_hat.clamp(-clip, clip)
         eps_hat = eps_from_x0(x0_hat, xt, t, schedule)
     _, variance = posterior_mean_variance(x0_hat, xt, t, schedule, t_prev)

@@ -15,7 +15,7 @@ from torch import Tensor
 from edudiff import checks
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NoiseSchedule:
     """The tables β, α = 1 − β and ᾱ_t = α_0 α_1 … α_t.
 
