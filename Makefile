@@ -3,8 +3,7 @@
 
 PYTHON ?= python3
 TORCH ?=
-BIN = .venv/bin
-RUN = $(BIN)/python
+RUN = .venv/bin/python
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 18
@@ -17,12 +16,12 @@ test: .venv/ready  ## build the book and run every test, without a network
 	$(RUN) tools/run_tests.py
 
 lint: .venv/ready  ## check style, types, spelling, the arrows between rooms, the notebooks
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check src tests tools
-	$(BIN)/lint-imports
-	$(BIN)/mypy
-	$(BIN)/nbstripout --verify notebooks/*.ipynb
-	$(BIN)/codespell
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check src tests tools
+	.venv/bin/lint-imports
+	$(RUN) -m mypy
+	$(RUN) -m nbstripout --verify notebooks/*.ipynb
+	$(RUN) -m codespell_lib
 	$(RUN) tools/make_notebooks.py --check
 
 notebooks: .venv/ready  ## write notebooks/ from book/

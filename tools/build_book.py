@@ -27,6 +27,8 @@ CALLED = ("src", "requirements.txt")
 SHOWN = (*CALLED, "book", "notebooks", "tools", "_config.yml", "_toc.yml")
 """What the pages depend on."""
 
+JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",  # nothing is downloaded behind the reader's back
     "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel of this environment, not one of the user's
@@ -61,9 +63,8 @@ def write_pages() -> None:
     """Run Jupyter Book; a failing chapter or any warning ends the program."""
     for stale in (BUILD / ".doctrees", HTML):
         shutil.rmtree(stale, ignore_errors=True)
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(ROOT)]
-    strict = ["-W", "-n", "--keep-going"]
-    done = subprocess.run(command + strict, env={**os.environ, **ENVIRONMENT}, check=False)
+    command = [*JUPYTER_BOOK, "build", str(ROOT), "-W", "-n", "--keep-going"]
+    done = subprocess.run(command, env={**os.environ, **ENVIRONMENT}, check=False)
     if done.returncode:
         sys.exit("The book was not built: the reason stands above.")
 

@@ -68,13 +68,14 @@ def measure(notebook: Path) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Measure every notebook and rewrite its chapter."""
+    """Measure every chapter that has a cost line, and rewrite it."""
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         chapter = ROOT / "book" / f"{notebook.stem}.md"
-        seconds, size = measure(notebook)
-        text = replace_cost(chapter.read_text(encoding="utf-8"), seconds, size)
-        chapter.write_text(text, encoding="utf-8")
-        print(f"{notebook.stem}: {seconds:.1f} s, {size / 1e6:.0f} MB", flush=True)
+        text = chapter.read_text(encoding="utf-8")
+        if COST.search(text):
+            seconds, size = measure(notebook)
+            chapter.write_text(replace_cost(text, seconds, size), encoding="utf-8")
+            print(f"{notebook.stem}: {seconds:.1f} s, {size / 1e6:.0f} MB", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ OFFLINE = [sys.executable, str(ROOT / "tools" / "offline.py")]
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", str(os.cpu_count() or 1)]
 PHASES = {
     "The package and the tools": ["tests", "--ignore=tests/site"],
-    "The notebooks, as a student receives them": ["--nbmake", "--nbmake-timeout=600", "notebooks"],
+    "The notebooks, as a student receives them": ["--nbmake", "--nbmake-timeout=900", "notebooks"],
     "The site, in a browser": ["tests/site"],
 }
 ENVIRONMENT = {
