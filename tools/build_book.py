@@ -32,6 +32,7 @@ JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; m
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",  # nothing is downloaded behind the reader's back
     "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel of this environment, not one of the user's
+    "OMP_NUM_THREADS": "1",  # small networks gain little from more, and lose much on a busy machine
     "TQDM_DISABLE": "1",  # no progress bars in pages (tqdm's notebook bars ignore it)
 }
 """What chapters run under, in builds and in tests."""
