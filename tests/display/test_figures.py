@@ -82,7 +82,7 @@ def test_a_figure_is_a_plot_and_turns_dark_with_the_page():
     assert kind(figure, picture(1024)) == ("plot",)
 
 
-@pytest.mark.parametrize(("width", "classes"), [(512, ("picture", "small")), (513, ("picture",))])
+@pytest.mark.parametrize(("width", "classes"), [(512, ("picture", "pixels")), (513, ("picture",))])
 def test_a_picture_keeps_its_colours_and_small_ones_their_pixels(width, classes):
     image = picture(width)
     assert kind(image, image) == classes
@@ -90,7 +90,7 @@ def test_a_picture_keeps_its_colours_and_small_ones_their_pixels(width, classes)
 
 def test_the_kind_is_written_into_the_markup(tags):
     (figure,) = tags(show(torch.zeros(8, 8), alt="a square").markup, "figure")
-    assert figure["class"] == "edudiff-figure picture small"
+    assert figure["class"] == "edudiff-figure picture pixels"
 
 
 # Grids.

@@ -95,7 +95,7 @@ def test_the_script_travels_with_the_figure_and_asks_for_nothing(tags):
 
 def test_the_slider_lies_inside_the_figure(tags):
     (figure,) = tags(one(), "figure")
-    assert figure["class"] == "edudiff-figure edudiff-frames picture small"
+    assert figure["class"] == "edudiff-figure edudiff-frames picture pixels"
     assert one().index("<input") < one().index("</figure>")
 
 

@@ -29,7 +29,7 @@ def kind(picture: Picture, image: Image.Image) -> tuple[str, ...]:
     """The classes of a figure: "plot" (turned dark with the page) or "picture" (left as it is)."""
     if isinstance(picture, Figure):
         return ("plot",)
-    return ("picture", "small") if image.width <= 4 * SMALL else ("picture",)
+    return ("picture", "pixels") if image.width <= 4 * SMALL else ("picture",)
 
 
 def show(

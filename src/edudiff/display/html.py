@@ -10,7 +10,7 @@ STYLE = (
     "<style>"
     ".edudiff-figure{margin:1.2em auto;text-align:center;max-width:100%}"
     ".edudiff-figure img{max-width:100%;height:auto;margin:0 auto;display:block;background:none}"
-    ".edudiff-figure.small img{image-rendering:pixelated}"
+    ".edudiff-figure.pixels img{image-rendering:pixelated}"
     ".edudiff-figure img[hidden],.edudiff-knobs[hidden]{display:none}"
     ".edudiff-figure figcaption{color:inherit;font-size:.92em;margin:.6em auto 0;max-width:44em}"
     ".edudiff-knobs{display:grid;gap:.2em;justify-content:center;margin-top:.4em}"
