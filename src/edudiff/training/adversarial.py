@@ -62,12 +62,15 @@ def alternate(
     if not r1_gamma >= 0:
         raise ValueError(f"r1_gamma: expected a number ≥ 0, got {r1_gamma!r}")
     checks.whole_at_least(1, generator_steps=generator_steps)
-    optimizer_g = torch.optim.Adam(G.parameters(), lr=learning_rate, betas=BETAS, fused=True)
-    optimizer_d = torch.optim.Adam(D.parameters(), lr=learning_rate, betas=BETAS, fused=True)
+    g_parameters, d_parameters = list(G.parameters()), list(D.parameters())
+    optimizer_g = torch.optim.Adam(g_parameters, lr=learning_rate, betas=BETAS, fused=True)
+    optimizer_d = torch.optim.Adam(d_parameters, lr=learning_rate, betas=BETAS, fused=True)
 
-    def descend(network: nn.Module, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    def descend(
+        loss: Tensor, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer
+    ) -> None:
         optimizer.zero_grad(set_to_none=True)
-        loss.backward(inputs=list(network.parameters()))  # D need not know its slope in G's step
+        loss.backward(inputs=parameters)  # in G's step, D need not know its slope
         optimizer.step()
 
     def step(generator: Generator) -> tuple[float, float]:
@@ -78,12 +81,12 @@ def alternate(
         if not torch.isfinite(d_loss):
             raise FloatingPointError(f"loss of D: expected a finite number, got {d_loss.item()}")
         penalty = r1_gamma / 2 * r1_penalty(real_logits, real) if r1_gamma else 0.0
-        descend(D, d_loss + penalty, optimizer_d)
+        descend(d_loss + penalty, d_parameters, optimizer_d)
         for index in range(generator_steps):
             if index:
                 fake = G(torch.randn(len(real), G.latent_dim, generator=generator))
             g_loss = gan.generator_loss(D(fake))
-            descend(G, g_loss, optimizer_g)
+            descend(g_loss, g_parameters, optimizer_g)
         return d_loss.item(), g_loss.item()
 
     return step
