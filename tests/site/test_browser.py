@@ -16,6 +16,8 @@ FIND_FAULTS = """async (options) => {
   return violations.flatMap(({ id, help, nodes }) => nodes.map(({ target, html }) =>
     ({ id, help, where: target.join(" "), html })));
 }"""
+# What is half faded in has too little contrast only for that moment.
+END_MOVEMENT = """() => document.getAnimations().forEach((movement) => movement.finish())"""
 UNSET_FORMULAS = """() => [...document.querySelectorAll("article .math")]
   .filter((formula) => !formula.querySelector("mjx-container:not(:has(mjx-merror))"))
   .map((formula) => formula.textContent)"""
@@ -65,6 +67,7 @@ def test_without_scripts_a_slider_is_one_picture(page_with_sliders, look):
 
 def faults(seen, options):
     seen.page.evaluate(OPEN_EVERYTHING)
+    seen.page.evaluate(END_MOVEMENT)
     seen.page.evaluate(AXE.read_text(encoding="utf-8"))
     return seen.page.evaluate(FIND_FAULTS, options)
 
