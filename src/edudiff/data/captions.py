@@ -1,115 +1,203 @@
-"""From captions to token ids, by a tokeniser that transformers and diffusers read as their own."""
+"""Captions: what is said of a scene, in varied plain English, and what a caption claims.
 
-import json
+A caption has this form, where everything in brackets may be missing:
+
+    [a picture of] [a] [size] [colour] shape [relation [a] [size] [colour] shape]
+    [place] [[,] on a [tone] [pattern] background]
+
+`describe` writes it, `read` reads it.
+"""
+
+import difflib
+import random
 import re
-import tempfile
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-import torch
-from jaxtyping import Int
-from torch import Tensor
+from edudiff.data.drawing import PALETTE
+from edudiff.data.scenes import INVERSE, Background, Object, Scene
+from edudiff.data.shapes import OUTLINES
 
-from edudiff import checks
-from edudiff.data import bpe
+Phrases = dict[str, tuple[str, ...]]
 
-if TYPE_CHECKING:
-    from transformers import CLIPTokenizer
+SIZES: Phrases = {"small": ("small", "little"), "big": ("big", "large")}
+RELATIONS: Phrases = {
+    "left of": ("to the left of", "left of"),
+    "right of": ("to the right of", "right of"),
+    "above": ("above", "over"),
+    "below": ("below", "under"),
+    "inside": ("inside", "in"),
+    "around": ("around",),
+    "in front of": ("in front of",),
+    "behind": ("behind",),
+}
+PLACES: Phrases = {
+    "left": ("on the left",),
+    "right": ("on the right",),
+    "top": ("at the top",),
+    "bottom": ("at the bottom",),
+    "middle": ("in the middle", "in the centre"),
+}
+PATTERNS: Phrases = {"plain": ("plain",), "gradient": ("gradient",), "striped": ("striped",)}
+TONES: Phrases = {"dark": ("dark",), "light": ("light",)}
+OPENINGS = ("a picture of", "a drawing of")
 
-START, END = "<|startoftext|>", "<|endoftext|>"
-WORD = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d|[^\W\d_]+|\d|(?:[^\s\w]|_)+")
+VOCABULARY = frozenset(
+    " ".join(
+        [
+            *OUTLINES,
+            *PALETTE,
+            *OPENINGS,
+            "a an the one and on background",
+            *(
+                way
+                for phrases in (SIZES, RELATIONS, PLACES, PATTERNS, TONES)
+                for ways in phrases.values()
+                for way in ways
+            ),
+        ]
+    ).split()
+)
+"""Every word that a caption can have."""
 
 
-def words(caption: str) -> list[str]:
-    """The caption in lower case, cut as CLIP cuts it: words, single digits, runs of other signs."""
-    return WORD.findall(caption.lower())
+@dataclass(frozen=True)
+class ObjectClaim:
+    """What a caption says of one object; None where it says nothing."""
+
+    shape: str
+    colour: str | None = None
+    size: str | None = None
 
 
-def make_tokenizer(
-    captions: Iterable[str], *, num_merges: int = 256, context_length: int = 24
-) -> "CLIPTokenizer":
-    """A `transformers.CLIPTokenizer` that has learnt its merges from these captions.
+@dataclass(frozen=True)
+class Claims:
+    """What a caption says of a picture.
 
-    Ids 0–511 are the bytes within and at the end of a word, then come the merges, then the two
-    ids that begin and end a text; a text is padded with its end, as in Stable Diffusion.
+    `relation` is what the first object is to the second; two objects joined by "and" have none.
+    `place` is where the only object is.
+    """
+
+    objects: tuple[ObjectClaim, ...]
+    relation: str | None = None
+    place: str | None = None
+    tone: str | None = None
+    pattern: str | None = None
+
+
+def place_of(thing: Object) -> str | None:
+    """The word for where an object is, or None where no word clearly fits."""
+    dx, dy = thing.x - 0.5, thing.y - 0.5
+    if max(abs(dx), abs(dy)) < 0.07:
+        return "middle"
+    if max(abs(dx), abs(dy)) < 0.12 or 0.6 < abs(dx) / (abs(dy) + 1e-9) < 1.7:
+        return None
+    if abs(dx) > abs(dy):
+        return "left" if dx < 0 else "right"
+    return "top" if dy < 0 else "bottom"
+
+
+def describe(scene: Scene, seed: int) -> str:
+    """Say what is in a scene, in one of many ways.
+
+    Colours and shapes are always named; sizes, place and background each about half of the time.
 
     Args:
-        captions: what the merges are learnt from; no text is ever unknown, only cut finer.
-        num_merges: how many merges to learn at most.
-        context_length: the longest text, in tokens, with its beginning and end.
+        scene: what to describe.
+        seed: decides the wording.
+    """
+    rng = random.Random(seed)
+    objects, relation = list(scene.objects), scene.relation
+    if relation is not None and rng.random() < 0.5:
+        objects, relation = objects[::-1], INVERSE[relation]
+    words = [_noun_phrase(thing, rng) for thing in objects]
+    place = place_of(objects[0]) if relation is None else None
+    if relation in ("left of", "right of", "above", "below") and rng.random() < 0.15:
+        words.insert(1, "and")
+    elif relation is not None:
+        words.insert(1, _pick(rng, RELATIONS[relation]))
+    elif place is not None and rng.random() < 0.5:
+        words.append(_pick(rng, PLACES[place]))
+    caption = " ".join(words)
+    if rng.random() < 0.5:
+        caption += _pick(rng, (", on ", " on ")) + _background_phrase(scene.background, rng)
+    if rng.random() < 0.1:
+        caption = f"{_pick(rng, OPENINGS)} {caption}"
+    return caption
+
+
+def _pick(rng: random.Random, choices: tuple[str, ...]) -> str:
+    return choices[int(rng.random() * len(choices))]
+
+
+def _a(words: str) -> str:
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+def _noun_phrase(thing: Object, rng: random.Random) -> str:
+    size = [_pick(rng, SIZES[thing.size])] if rng.random() < 0.5 else []
+    return _a(" ".join([*size, thing.colour, thing.shape]))
+
+
+def _background_phrase(background: Background, rng: random.Random) -> str:
+    plain_unsaid = background.pattern == "plain" and rng.random() < 0.5
+    pattern = [] if plain_unsaid else [background.pattern]
+    return _a(" ".join([background.tone, *pattern, "background"]))
+
+
+def _either(name: str, phrases: Phrases) -> str:
+    every = sorted((way for ways in phrases.values() for way in ways), key=len, reverse=True)
+    return f"(?P<{name}>{'|'.join(every)})"
+
+
+def _object_form(number: str) -> str:
+    size, colour = _either(f"size{number}", SIZES), f"(?P<colour{number}>{'|'.join(PALETTE)})"
+    return f"(?:(?:an?|the|one) )?(?:{size} )?(?:{colour} )?(?P<shape{number}>{'|'.join(OUTLINES)})"
+
+
+_CAPTION = re.compile(
+    f"(?:(?:{'|'.join(OPENINGS)}) )?{_object_form('1')}"
+    f"(?: (?:and|{_either('relation', RELATIONS)}) {_object_form('2')})?"
+    f"(?: {_either('place', PLACES)})?"
+    f"(?: on an? (?:{_either('tone', TONES)} )?(?:{_either('pattern', PATTERNS)} )?background)?"
+)
+
+
+def read(caption: str) -> Claims:
+    """Say what a caption claims.
+
+    Upper and lower case, commas and the final full stop make no difference.
 
     Raises:
-        ValueError: if num_merges is below 0 or context_length below 3.
-
-    Source:
-        Radford et al. 2021 (arXiv:2103.00020), section 2.4.
+        ValueError: if the caption is empty, has a word this world does not know (the message
+            names the nearest one), or is not of the form in the module's docstring.
     """
-    from transformers import CLIPTokenizer
-
-    checks.whole_at_least(3, context_length=context_length)
-    counts = Counter(word for caption in captions for word in words(caption))
-    merges = bpe.learn(counts, num_merges)
-    # Through files, because transformers 4 and 5 take vocabularies by different arguments.
-    with tempfile.TemporaryDirectory() as folder:
-        vocabulary = bpe.vocabulary(merges, [START, END])
-        Path(folder, "vocab.json").write_text(json.dumps(vocabulary), "utf-8")
-        lines = ["#version: 0.2", *map(" ".join, merges)]
-        Path(folder, "merges.txt").write_text("\n".join(lines) + "\n", "utf-8")
-        return CLIPTokenizer.from_pretrained(
-            folder, model_max_length=context_length, pad_token=END, local_files_only=True
-        )
-
-
-def tokenize(
-    captions: Sequence[str],
-    tokenizer: "CLIPTokenizer",
-    known_words: Collection[str] | None = None,
-) -> Int[Tensor, " b n"]:
-    """Token ids of each caption: beginning, text, end, then padding up to the context length.
-
-    Args:
-        captions: a list of texts, none empty; `unconditional` has the ids of no text.
-        tokenizer: from `make_tokenizer`, or any other `CLIPTokenizer`.
-        known_words: if given, the only words the captions may use.
-
-    Returns:
-        int64 ids of shape (b, context length).
-
-    Raises:
-        ValueError: if `captions` is not a list of texts, or a caption is empty, longer than the
-            context, holds a special token, or uses a word that is not known.
-    """
-    if isinstance(captions, str) or not all(isinstance(caption, str) for caption in captions):
-        raise ValueError(f"captions: expected a list of texts, got {captions!r}")
-    return torch.tensor([_ids(caption, tokenizer, known_words) for caption in captions])
-
-
-def unconditional(tokenizer: "CLIPTokenizer", b: int = 1) -> Int[Tensor, " b n"]:
-    """Token ids of no text: a beginning, an end, and padding; what guidance pushes away from."""
-    return torch.tensor([_padded([], tokenizer)] * b)
-
-
-def _ids(
-    caption: str, tokenizer: "CLIPTokenizer", known_words: Collection[str] | None
-) -> list[int]:
-    if not caption.strip():
-        raise ValueError(f"caption: expected some words, got {caption!r}")
-    if any(special in caption for special in tokenizer.all_special_tokens):
-        raise ValueError(f"caption: expected no special token, got {caption!r}")
-    if known_words is not None:
-        for word in words(caption):
-            checks.choose("word", word, dict.fromkeys(known_words))
-    inner = tokenizer(caption, add_special_tokens=False, verbose=False).input_ids
-    if len(inner) + 2 > tokenizer.model_max_length:
+    words = re.sub(r"[,.\s]+", " ", caption.lower()).strip()
+    if not words:
+        raise ValueError("caption: expected a description such as 'a red circle', got nothing")
+    for word in words.split():
+        if word not in VOCABULARY:
+            nearest = difflib.get_close_matches(word, sorted(VOCABULARY), n=1, cutoff=0.5)
+            hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+            raise ValueError(f"caption: expected words of this world, got {word!r}.{hint}")
+    found = _CAPTION.fullmatch(words)
+    if found is None or (found["shape2"] and found["place"]):
         raise ValueError(
-            f"caption: expected at most {tokenizer.model_max_length - 2} tokens between beginning "
-            f"and end, got {len(inner)} from {caption!r}"
+            "caption: expected '[size] [colour] shape [relation …] [place] [on a … background]', "
+            f"got {caption!r}"
         )
-    return _padded(inner, tokenizer)
+    objects = tuple(
+        ObjectClaim(found[f"shape{k}"], found[f"colour{k}"], _meaning(SIZES, found[f"size{k}"]))
+        for k in "12"
+        if found[f"shape{k}"]
+    )
+    return Claims(
+        objects,
+        relation=_meaning(RELATIONS, found["relation"]),
+        place=_meaning(PLACES, found["place"]),
+        tone=_meaning(TONES, found["tone"]),
+        pattern=_meaning(PATTERNS, found["pattern"]),
+    )
 
 
-def _padded(inner: list[int], tokenizer: "CLIPTokenizer") -> list[int]:
-    ids = [tokenizer.bos_token_id, *inner, tokenizer.eos_token_id]
-    return ids + [tokenizer.pad_token_id] * (tokenizer.model_max_length - len(ids))
+def _meaning(phrases: Phrases, said: str | None) -> str | None:
+    return next((meaning for meaning, ways in phrases.items() if said in ways), None)
