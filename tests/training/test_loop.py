@@ -144,6 +144,16 @@ def test_the_last_checkpoint_is_written_once(path, monkeypatch):
     assert saved_steps(path, 6, 3, monkeypatch) == [3, 6]
 
 
+def test_a_process_that_does_not_write_takes_a_checkpoint_up_and_writes_none(path, generator):
+    parts = {"network": nn.Linear(1, 1)}
+    list(train(draw, num_steps=2, generator=generator, parts=parts, checkpoint_path=path))
+    before = path.read_bytes()
+    options = {"parts": parts, "checkpoint_path": path, "checkpoint_every": 1, "writes": False}
+    counts = [count for count, _ in train(draw, num_steps=4, generator=generator, **options)]
+    assert counts == [3, 4]
+    assert path.read_bytes() == before
+
+
 def noisy_training(path: Path | None, num_steps: int):
     """Steps that use everything that must survive: momentum, an average, both randomnesses."""
     torch.manual_seed(4)

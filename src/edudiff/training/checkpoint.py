@@ -1,9 +1,9 @@
 """Files that are either whole or absent, whatever moment the power goes."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 import torch
 from torch import Generator
@@ -20,10 +20,27 @@ class Stateful(Protocol):
         """Take a state up."""
 
 
-def save(path: Path, step: int, parts: Mapping[str, Stateful], generator: Generator) -> None:
-    """Write a checkpoint so that `path` is at every moment either the old or the new one.
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file so that `path` is at every moment either the old or the new one.
 
     The bytes go to a neighbouring file first, reach the disk, and only then take the name.
+
+    Args:
+        path: the file; its folder is made if need be.
+        write: writes the bytes into the open file it is given.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".part")
+    with unfinished.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def save(path: Path, step: int, parts: Mapping[str, Stateful], generator: Generator) -> None:
+    """Write a checkpoint, whole or not at all; see `write_whole`.
 
     Args:
         path: the file; its folder is made if need be.
@@ -31,20 +48,13 @@ def save(path: Path, step: int, parts: Mapping[str, Stateful], generator: Genera
         parts: everything that training changes, by name.
         generator: the source of randomness, whose position is saved too.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = {
         "step": step,
         "parts": {name: part.state_dict() for name, part in parts.items()},
         "generator": generator.get_state(),
         "global_generator": torch.get_rng_state(),
     }
-    unfinished = path.with_name(path.name + ".part")
-    with unfinished.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    write_whole(path, lambda file: torch.save(state, file))
 
 
 def resume(path: Path, parts: Mapping[str, Stateful], generator: Generator) -> int:

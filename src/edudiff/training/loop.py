@@ -64,6 +64,7 @@ def train(
     parts: Mapping[str, checkpoint.Stateful] | None = None,
     checkpoint_path: Path | None = None,
     checkpoint_every: int = 500,
+    writes: bool = True,
 ) -> Iterator[tuple[int, Report]]:
     """Run `step_fn` until `num_steps` steps are done, yielding after each.
 
@@ -78,6 +79,8 @@ def train(
         parts: everything that a step changes, by name: networks, optimisers, averages.
         checkpoint_path: where to keep the checkpoint; none is kept if not given.
         checkpoint_every: steps between two checkpoints.
+        writes: False in all but one of several processes: they take a checkpoint up like the one
+            that writes it, and write none.
 
     Yields:
         (number of steps done, what the step reported), for the steps done now.
@@ -96,7 +99,7 @@ def train(
             raise ValueError(f"num_steps: expected at least the {done} done, got {num_steps}")
     for index in range(done + 1, num_steps + 1):
         report = step_fn(generator)
-        if checkpoint_path is not None and parts:
+        if checkpoint_path is not None and parts and writes:
             if index % checkpoint_every == 0 or index == num_steps:
                 checkpoint.save(checkpoint_path, index, parts, generator)
         yield index, report

@@ -1,0 +1,63 @@
+import json
+from pathlib import Path
+
+import pytest
+
+import register_weights
+from edudiff.checkpoints import registry
+
+
+def weights(root: Path, name: str, content: bytes = b"weights") -> Path:
+    folder = root / "weights" / name
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(content)
+    return folder
+
+
+def test_every_folder_is_described(tmp_path):
+    for name in ("tiny-clip", "tiny-vae"):
+        weights(tmp_path, name)
+    register_weights.register(tmp_path)
+    assert list(registry.read_table(tmp_path)) == ["tiny-clip", "tiny-vae"]
+    assert registry.path("tiny-vae", root=tmp_path).is_dir()
+
+
+def test_the_table_that_comes_out_is_the_one_written(tmp_path):
+    weights(tmp_path, "tiny-vae")
+    table = register_weights.register(tmp_path)
+    assert table == json.loads((tmp_path / "registry.json").read_text())
+
+
+def test_a_folder_that_has_gone_is_forgotten(tmp_path):
+    (tmp_path / "registry.json").write_text('{"old": {}}')
+    weights(tmp_path, "new")
+    assert list(register_weights.register(tmp_path)) == ["new"]
+
+
+def test_no_weights_make_an_empty_table(tmp_path):
+    assert register_weights.register(tmp_path) == {}
+
+
+def test_a_folder_without_weights_is_refused(tmp_path, refusal):
+    (tmp_path / "weights" / "empty").mkdir(parents=True)
+    with refusal("empty: expected a .safetensors file in it, got none"):
+        register_weights.register(tmp_path)
+
+
+def test_weights_too_large_to_ship_are_refused_and_not_written_down(tmp_path, monkeypatch, refusal):
+    monkeypatch.setattr(register_weights, "LARGEST", 100)
+    weights(tmp_path, "huge", bytes(101))
+    with refusal("weights: expected at most 100 bytes, got 101"):
+        register_weights.register(tmp_path)
+    assert not (tmp_path / "registry.json").exists()
+
+
+@pytest.mark.parametrize("before, said", [({}, "new"), (None, "as before")])
+def test_the_tool_says_what_changed(before, said, tmp_path, monkeypatch, capsys):
+    weights(tmp_path, "tiny-vae")
+    register_weights.register(tmp_path)
+    if before is not None:
+        (tmp_path / "registry.json").write_text(json.dumps(before))
+    monkeypatch.setattr(registry, "ROOT", tmp_path)
+    register_weights.main()
+    assert capsys.readouterr().out == f"tiny-vae: {said}\n"
