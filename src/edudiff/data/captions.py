@@ -105,7 +105,7 @@ def describe(scene: Scene, seed: int) -> str:
         scene: what to describe.
         seed: decides the wording.
     """
-    rng = random.Random(seed)
+    rng = random.Random(f"wording {seed}")  # not what a scene of the same seed was drawn with
     objects, relation = list(scene.objects), scene.relation
     if relation is not None and rng.random() < 0.5:
         objects, relation = objects[::-1], INVERSE[relation]

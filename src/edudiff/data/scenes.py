@@ -221,7 +221,7 @@ def _one_inside_another(rng: random.Random) -> list[Place]:
 def _one_before_another(rng: random.Random) -> list[Place]:
     """A small object over the rim of a big one, of which more than half stays in sight."""
     small, big = _small(rng), _between(rng, 0.27, 0.32)
-    angle, apart = _between(rng, 0, 2 * math.pi), _between(rng, 0.7, 0.85) * big
+    angle, apart = _between(rng, 0.0, 2 * math.pi), _between(rng, 0.7, 0.85) * big
     # Rounded so that machines whose sines differ in the last bit still agree.
     dx, dy = round(apart * math.cos(angle), 9), round(apart * math.sin(angle), 9)
     low_x, high_x = max(1.1 * big, 1.1 * small - dx), min(1 - 1.1 * big, 1 - 1.1 * small - dx)

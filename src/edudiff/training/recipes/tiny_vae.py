@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 
 from edudiff.data import drawing, scenes
+from edudiff.evaluation import oracle
 from edudiff.models.vae import AutoencoderKL
 from edudiff.models.vae_bridge import to_diffusers
 from edudiff.training.job import Batch, Job, Recipe
@@ -64,12 +65,8 @@ def scaling_factor(model: AutoencoderKL) -> float:
     """1 / the standard deviation of latents, which gives diffusion latents of unit variance."""
     pictures = drawing.draw(scenes.scenes(range(512)), SIZE)
     device = next(model.parameters()).device
-    return (
-        1
-        / torch.cat([model.encode(some.to(device)).mean for some in pictures.split(64)])
-        .std()
-        .item()
-    )
+    latents = [model.encode(some.to(device)).mean for some in pictures.split(64)]
+    return 1 / torch.cat(latents).std().item()
 
 
 def measure(model: AutoencoderKL, count: int = 512) -> Mapping[str, float]:
@@ -79,8 +76,6 @@ def measure(model: AutoencoderKL, count: int = 512) -> Mapping[str, float]:
         "psnr": mean over pictures, in dB; "kept": the share of pictures read rightly by the
         oracle among those it read rightly before.
     """
-    from edudiff.evaluation import oracle
-
     truth = test_scenes(count)
     pictures = drawing.draw(truth, SIZE)
     device = next(model.parameters()).device
