@@ -10,7 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from docutils.nodes import reference
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinxcontrib.bibtex.plugin import register_plugin
 from sphinxcontrib.bibtex.style.referencing import BracketStyle
 from sphinxcontrib.bibtex.style.referencing.author_year import AuthorYearReferenceStyle
@@ -80,6 +82,31 @@ def finish_page(
         context["body"] = add_links(context["body"], colab, notebook)
 
 
+def number_by_file_name(_app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Number chapter 06 as 6 even while there is no 05; Sphinx would count what is there.
+
+    Returns:
+        The chapters whose number changed; Sphinx writes them again.
+    """
+    changed = []
+    for page, numbers in env.toc_secnumbers.items():
+        named = re.match(r"(\d+)-", Path(page).name)
+        if named is None or not numbers:
+            continue
+        own, counted = int(named[1]), next(iter(numbers.values()))[0]
+        if own == counted:
+            continue
+        changed.append(page)
+        for anchor, number in numbers.items():
+            numbers[anchor] = (own, *number[1:])
+        for things in env.toc_fignumbers.get(page, {}).values():
+            things.update({label: (own, *number[1:]) for label, number in things.items()})
+        for node in [env.titles[page], *env.tocs[page].findall(reference)]:
+            if node.get("secnumber"):
+                node["secnumber"] = (own, *node["secnumber"][1:])
+    return changed
+
+
 def copy_notebooks(app: Sphinx, error: Exception | None) -> None:
     """Lay the notebooks beside the pages, so that they can be had without GitHub."""
     if error is None and app.builder.name == "html":
@@ -91,5 +118,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register all this with Sphinx."""
     register_plugin("sphinxcontrib.bibtex.style.referencing", "round_author_year", RoundAuthorYear)
     app.connect("html-page-context", finish_page, priority=900)
+    app.connect("env-get-updated", number_by_file_name, priority=900)  # after Sphinx has counted
     app.connect("build-finished", copy_notebooks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

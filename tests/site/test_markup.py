@@ -1,9 +1,11 @@
 """What can be said of the pages without a browser."""
 
+import re
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
+import pytest
 import yaml
 from bs4 import BeautifulSoup
 
@@ -17,6 +19,19 @@ def is_outside(address):
 
 def test_the_book_has_chapters(chapter):
     assert chapter.has("article h1")
+
+
+def test_a_chapter_has_the_number_of_its_file(chapter):
+    named = re.match(r"(\d+)-", chapter.path.name)
+    if named is None:
+        pytest.skip("a page without a number")
+    number = f"{int(named[1])}."
+    shown = chapter.markup.select_one("article h1 .section-number")
+    listed = chapter.markup.select_one("nav .current.active > a")
+    assert shown is not None and shown.text.strip() == number
+    assert listed is not None and listed.text.strip().startswith(number)
+    for exercise in chapter.markup.select("article .exercise .caption-number"):
+        assert f"Exercise {number}" in exercise.text
 
 
 def test_nothing_is_loaded_from_another_host(page):
