@@ -44,7 +44,8 @@ def test_pairs(count: int) -> list[tuple[scenes.Scene, int]]:
 
     All captions are different.
     """
-    pairs, said = [], set()
+    pairs: list[tuple[scenes.Scene, int]] = []
+    said: set[str] = set()
     seed = FIRST_TEST_SEED
     while len(pairs) < count:
         scene = scenes.scene(seed)
