@@ -1,17 +1,39 @@
-"""Write sizes and hashes of the shipped weights into the package's table, after a training.
+"""Put a trained model among the shipped weights, and enter sizes and hashes in the package's table.
 
-cp -r runs/vae/model src/edudiff/checkpoints/weights/tiny-vae
-python tools/register_weights.py
+python tools/register_weights.py runs/vae tiny-vae    takes the model of a finished training
+python tools/register_weights.py                      only enters what lies there
 """
 
 import json
+import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from edudiff.checkpoints import registry
 
 LARGEST = 30_000_000
 """Bytes of all weights together: everyone who installs the package fetches them."""
+
+
+def take(run: Path, folder: Path) -> None:
+    """Copy from the folder of a finished training: the model, its log and its last pictures.
+
+    The model card in `folder` stays as it is.
+
+    Raises:
+        ValueError: if the training has not ended.
+    """
+    if not (run / "model").is_dir():
+        raise ValueError(f"{run}: expected a finished training with a model in it, got none")
+    files = {file.name: file for file in (run / "model").iterdir()}
+    files["training.jsonl"], files["settings.json"] = run / "log.jsonl", run / "settings.json"
+    pictures = sorted((run / "samples").glob("step-*.png"))
+    if pictures:
+        files["samples.png"] = pictures[-1]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, file in files.items():
+        shutil.copyfile(file, folder / name)
 
 
 def register(root: Path) -> registry.Table:
@@ -33,10 +55,14 @@ def register(root: Path) -> registry.Table:
     return table
 
 
-def main() -> None:
-    """Register, and say what changed."""
+def main(arguments: Sequence[str] = ()) -> None:
+    """Take a model if one is named, register, and say what changed."""
     before = registry.read_table(registry.ROOT)
+    if len(arguments) not in (0, 2):
+        sys.exit(f"register_weights: expected nothing, or a run and a name\n\n{__doc__}")
     try:
+        if arguments:
+            take(Path(arguments[0]), registry.ROOT / "weights" / arguments[1])
         after = register(registry.ROOT)
     except ValueError as error:
         sys.exit(f"register_weights: {error}")
@@ -48,4 +74,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -61,3 +61,35 @@ def test_the_tool_says_what_changed(before, said, tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(registry, "ROOT", tmp_path)
     register_weights.main()
     assert capsys.readouterr().out == f"tiny-vae: {said}\n"
+
+
+@pytest.fixture
+def finished(tmp_path):
+    run = tmp_path / "run"
+    (run / "model").mkdir(parents=True)
+    (run / "samples").mkdir()
+    for name in ("model/model.safetensors", "model/config.json", "log.jsonl", "settings.json"):
+        (run / name).write_text(name)
+    for step in (100, 200):
+        (run / "samples" / f"step-{step:06}.png").write_text(str(step))
+    return run
+
+
+def test_a_finished_training_is_taken_with_its_log_and_its_last_pictures(finished, tmp_path):
+    folder = tmp_path / "weights" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "README.md").write_text("the card")
+    register_weights.take(finished, folder)
+    assert {file.name: file.read_text() for file in folder.iterdir()} == {
+        "README.md": "the card",
+        "config.json": "model/config.json",
+        "model.safetensors": "model/model.safetensors",
+        "samples.png": "200",
+        "settings.json": "settings.json",
+        "training.jsonl": "log.jsonl",
+    }
+
+
+def test_an_unfinished_training_is_not_taken(tmp_path, refusal):
+    with refusal("run: expected a finished training with a model in it, got none"):
+        register_weights.take(tmp_path / "run", tmp_path / "weights" / "tiny")
