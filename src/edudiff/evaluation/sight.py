@@ -58,6 +58,12 @@ class Sight:
 def look(pictures: Float[Tensor, " b 3 h w"], world: World = SMALL_WORLD) -> list[Sight]:
     """Say what each picture shows.
 
+    Limits, which `benchmarks/oracle.py` measures: an outline that leaves a silhouette's by no more
+    than `silhouettes.MOST_BULGE` still passes for it, so that a circle may have shallow waves, and
+    a shape half-way between two that is smaller than about ten pixels in radius may get a name.
+    Where objects touch, `silhouettes.CROWDED` times as much passes. JPEG files blur tints at the
+    rims, and now and then hide a small object's shape.
+
     Args:
         pictures: square, 32 to 256 pixels a side, in [-1, 1]; values up to ±2, as diffusion
             gives them, are clamped.
@@ -137,11 +143,13 @@ def _objects(patches: list[Patch], world: World) -> tuple[Seen, ...]:
 def _name_all(patches: list[Patch], world: World) -> tuple[Seen, ...]:
     """Name patches from the farthest, the last, to the nearest, each hidden by those nearer."""
     seen: list[Seen] = []
+    everything = patches
     while patches:
         *nearer, patch = patches
         pieces = [other for other in nearer if _same_paint(other, patch)]
         hiding = [p for p in nearer if not _same_paint(p, patch) and p.touches(patch)]
-        found, shadow = _name(patch, pieces, hiding, world)
+        alone = not any(p.touches(patch) for p in everything if p is not patch)
+        found, shadow = _name(patch, pieces, hiding, alone, world)
         seen.append(found)
         # What is left of a farther object on the other side of a nearer one is no new object.
         patches = [p for p in nearer if not (_same_paint(p, patch) and shadow[p.mask].mean() > 0.7)]
@@ -152,7 +160,7 @@ def _name_all(patches: list[Patch], world: World) -> tuple[Seen, ...]:
 
 
 def _name(
-    patch: Patch, pieces: list[Patch], hiding: list[Patch], world: World
+    patch: Patch, pieces: list[Patch], hiding: list[Patch], alone: bool, world: World
 ) -> tuple[Seen, Bool[np.ndarray, " s s"]]:
     """What a patch is, and the pixels that this explains.
 
@@ -161,14 +169,13 @@ def _name(
     """
     colour = _colour(patch.paint, world)
     for together in [pieces, []] if pieces else [[]]:
-        alpha = np.max([part.alpha for part in [patch, *together]], axis=0)
-        weight = np.ones_like(alpha)
+        alpha = torch.from_numpy(np.max([part.alpha for part in [patch, *together]], axis=0))
+        weight = torch.ones_like(alpha)
         for other in [*hiding, *pieces]:
             if not any(other is part for part in together):
-                weight[other.away <= 2] = 0
-        seen = torch.from_numpy(weight)
-        best, *rest = silhouettes.best_fits(torch.from_numpy(alpha), seen, world.shapes)
-        if silhouettes.named([best, *rest], seen):
+                weight[torch.from_numpy(other.away <= 2)] = 0
+        best, *rest = silhouettes.best_fits(alpha, weight, world.shapes)
+        if silhouettes.named([best, *rest], alpha, weight, alone):
             shadow = silhouettes.coverage(best.shape, torch.tensor([best[1:4]]), len(alpha))[0] > 0
             grown = ndimage.binary_dilation(shadow.numpy(), iterations=max(1, len(alpha) // 32))
             return Seen(best.shape, colour, best.x, best.y, best.radius, best.fit), grown

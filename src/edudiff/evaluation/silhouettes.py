@@ -16,6 +16,12 @@ MOST_MISFIT = 0.05
 MOST_RIM_MISFIT = 0.85
 """How much more is forgiven for blur and noise at the rim, per share of half-covered pixels."""
 
+MOST_BULGE = (0.4, 0.045)
+"""An outline may leave the silhouette's by so many pixels, and so much of the radius more."""
+
+CROWDED = 2.5
+"""So many times as far where another area touches: what blends with both is not told apart."""
+
 LEAST_LEAD = 0.6
 """The best silhouette's misfit is at most this share of the second best's, or none is named."""
 
@@ -24,6 +30,9 @@ LEAST_IN_SIGHT = 0.45
 
 LEAST_IN_PICTURE = 0.985
 """The share of a silhouette's area that must lie within the picture for it to be named."""
+
+ROUNDS = ((32, 2.5, 3, 3), (32, 2.5, 3, 2), (None, 1.5, 3, 2))
+"""Pixels a side, softness, steps, and how many shapes go on: coarse and all first, fine last."""
 
 
 class Fit(NamedTuple):
@@ -70,57 +79,84 @@ def best_fits(
     alpha = alpha * weight
     if not bool((alpha > 0.5).any()):
         return [Fit(shape, 0.5, 0.5, 0.25, 0.0) for shape in shapes[:2]]
-    small, seen = _shrink(alpha), _shrink(weight)
-    places = torch.stack([_start(shape, alpha) for shape in shapes])
-    places = _settle(shapes, places, small, seen, soft=2.5, steps=6)
-    rough = _tanimoto(_coverages(shapes, places, len(small), 1.0) * seen, small)
-    best = rough.topk(min(2, len(shapes))).indices
-    shapes, places = [shapes[k] for k in best], places[best]
-    places = _settle(shapes, places, alpha, weight, soft=1.5, steps=3)
-    fine = _tanimoto(_coverages(shapes, places, len(alpha), 1.0) * weight, alpha)
-    fits = [
+    places = _starts(shapes, alpha)
+    for side, soft, steps, keep in ROUNDS:
+        target, seen = (_shrink(picture, side or len(alpha)) for picture in (alpha, weight))
+        places = _settle(shapes, places, target, seen, soft, steps)
+        fits = _tanimoto(_coverages(shapes, places, len(target), 1.0) * seen, target)
+        fits, best = fits.topk(min(keep, len(shapes)))
+        shapes, places = [shapes[k] for k in best], places[best]
+    return [
         Fit(shape, x, y, radius, fit)
-        for shape, (x, y, radius), fit in zip(shapes, places.tolist(), fine.tolist(), strict=True)
+        for shape, (x, y, radius), fit in zip(shapes, places.tolist(), fits.tolist(), strict=True)
     ]
-    return sorted(fits, key=lambda fit: -fit.fit)
 
 
-def named(fits: Sequence[Fit], weight: Float[Tensor, " size size"]) -> bool:
-    """Whether the first fit is good, clearly the best, and of a shape that is mostly in sight."""
+def named(
+    fits: Sequence[Fit],
+    alpha: Float[Tensor, " size size"],
+    weight: Float[Tensor, " size size"],
+    alone: bool = True,
+) -> bool:
+    """Whether the first fit is good, clearly the best, and of a shape that is mostly in sight.
+
+    Args:
+        fits: as `best_fits` returns them.
+        alpha: as for `best_fits`.
+        weight: as for `best_fits`.
+        alone: whether no other area touches this one.
+    """
     best, second = fits[0], fits[1].fit if len(fits) > 1 else 0.0
     covered = coverage(best.shape, torch.tensor([best[1:4]]), len(weight))[0]
     rim = (covered * (1 - covered)).sum() / covered.sum()
-    whole = unit_box(best.shape)[4] * (best.radius * len(weight)) ** 2
+    radius = best.radius * len(weight)
+    whole = unit_box(best.shape)[4] * radius**2
+    most = (MOST_BULGE[0] + MOST_BULGE[1] * radius) * (1 if alone else CROWDED)
     return (
         1 - best.fit <= MOST_MISFIT + MOST_RIM_MISFIT * float(rim)
         and 1 - best.fit <= LEAST_LEAD * (1 - second)
+        and worst_bulge(covered, alpha, weight) <= most
         and float((covered * weight).sum()) >= LEAST_IN_SIGHT * whole
         and float(covered.sum()) >= LEAST_IN_PICTURE * whole
     )
 
 
-def _start(shape: str, alpha: Float[Tensor, " size size"]) -> Float[Tensor, " 3"]:
-    """Where a shape would have to lie to have the area's bounding box."""
-    left, top, right, bottom, _ = unit_box(shape)
-    columns, rows = ((alpha > 0.5).any(axis).nonzero()[:, 0] / len(alpha) for axis in (0, 1))
-    low_x, low_y = columns[0], rows[0]
-    wide, high = (ends[-1] - ends[0] + 1 / len(alpha) for ends in (columns, rows))
+def worst_bulge(
+    covered: Float[Tensor, " size size"],
+    alpha: Float[Tensor, " size size"],
+    weight: Float[Tensor, " size size"],
+) -> float:
+    """How far, in pixels, an area's outline leaves a silhouette's over a stretch of five pixels.
+
+    Blur takes from the inside of an outline what it gives to the outside, so it counts for little.
+
+    Args:
+        covered: the coverage of the silhouette.
+        alpha: as for `best_fits`.
+        weight: as for `best_fits`.
+    """
+    gap = (alpha - covered) * weight
+    across = 5 * torch.nn.functional.avg_pool2d(gap[None], 5, stride=1, padding=2)
+    return float(across.abs().max())
+
+
+def _starts(shapes: Sequence[str], alpha: Float[Tensor, " size size"]) -> Float[Tensor, " n 3"]:
+    """Where each shape would have to lie to have the area's bounding box."""
+    left, top, right, bottom, _ = torch.tensor([unit_box(shape) for shape in shapes]).unbind(1)
+    x, y = ((alpha > 0.5).any(axis).nonzero()[:, 0] / len(alpha) for axis in (0, 1))
+    wide, high = (ends[-1] - ends[0] + 1 / len(alpha) for ends in (x, y))
     radius = (wide / (right - left) + high / (bottom - top)) / 2
-    x = low_x + wide / 2 - (left + right) / 2 * radius
-    y = low_y + high / 2 - (top + bottom) / 2 * radius
-    return torch.stack([x, y, radius])
+    x = x[0] + wide / 2 - (left + right) / 2 * radius
+    y = y[0] + high / 2 - (top + bottom) / 2 * radius
+    return torch.stack([x, y, radius], dim=1)
 
 
 def _coverages(
-    shapes: Sequence[str], places: Float[Tensor, " n *m 3"], size: int, soft: float
-) -> Float[Tensor, " n *m size size"]:
-    """The coverage of each shape at its own places."""
-    return torch.stack(
-        [
-            coverage(shape, place.reshape(-1, 3), size, soft).reshape(*place.shape[:-1], size, size)
-            for shape, place in zip(shapes, places, strict=True)
-        ]
-    )
+    shapes: Sequence[str], places: Float[Tensor, " n 3"], size: int, soft: float
+) -> Float[Tensor, " n size size"]:
+    """The coverage of each shape at its own place."""
+    each = zip(shapes, places.split(1), strict=True)
+    return torch.cat([coverage(shape, place, size, soft) for shape, place in each])
 
 
 def _settle(
@@ -131,13 +167,19 @@ def _settle(
     soft: float,
     steps: int,
 ) -> Float[Tensor, " n 3"]:
-    """Gauss-Newton steps towards the places where each shape covers the target best."""
-    nudge = 1e-3
-    nudges = torch.cat([torch.zeros(1, 3), nudge * torch.eye(3)])
+    """Gauss-Newton steps towards the places where each shape covers the target best.
+
+    The coverage is a function of (pixel - centre) / radius, so its slopes with respect to the
+    place follow from those along the picture's axes.
+    """
+    centres = (torch.arange(len(target)) + 0.5) / len(target)
     for _ in range(steps):
-        covered = _coverages(shapes, places[:, None] + nudges, len(target), soft) * weight
-        misfit = (target - covered[:, 0]).flatten(1)
-        slopes = ((covered[:, 1:] - covered[:, :1]) / nudge).flatten(2)
+        covered = _coverages(shapes, places, len(target), soft)
+        x, y, radius = places[:, :, None, None].unbind(1)
+        down, right = torch.gradient(covered, spacing=1 / len(target), dim=(1, 2))
+        outwards = (right * (centres - x) + down * (centres[:, None] - y)) / radius
+        slopes = -(torch.stack([right, down, outwards], dim=1) * weight).flatten(2)
+        misfit = ((target - covered) * weight).flatten(1)
         gram = slopes @ slopes.mT
         ridge = 0.01 * gram.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] + 1e-6
         move = torch.linalg.solve(gram + ridge * torch.eye(3), slopes @ misfit[:, :, None])
@@ -154,6 +196,5 @@ def _tanimoto(
     return both / (covered.square().sum((1, 2)) + alpha.square().sum() - both + 1e-9)
 
 
-def _shrink(picture: Float[Tensor, " size size"]) -> Float[Tensor, " small small"]:
-    """The picture at 32 pixels a side, which is enough to come near."""
-    return torch.nn.functional.adaptive_avg_pool2d(picture[None], 32)[0]
+def _shrink(picture: Float[Tensor, " size size"], side: int) -> Float[Tensor, " side side"]:
+    return torch.nn.functional.adaptive_avg_pool2d(picture[None], side)[0]

@@ -1,6 +1,5 @@
 """How the shipped autoencoder came to be: 64 × 64 pixels to 8 × 8 latents of four numbers."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,22 +7,19 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.nn.functional import max_pool2d
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, SequentialLR
 
 from edudiff.data import drawing, scenes
 from edudiff.evaluation import oracle
 from edudiff.models.vae import AutoencoderKL
 from edudiff.models.vae_bridge import to_diffusers
 from edudiff.training.job import Batch, Job, Recipe
+from edudiff.training.rates import two_cycles
 
 SIZE = 64
 KL_WEIGHT = 1e-4
 EDGE_WEIGHT = 0.05
 OBJECT_WEIGHT = 5.0
 LEARNING_RATE, REFINING_RATE = 2e-3, 5e-4
-"""The highest of the first and of the second half; 2e-3 again would undo what was learnt."""
-START_RATE = LEARNING_RATE / 25
-"""Where `OneCycleLR` begins, and what `LambdaLR` multiplies."""
 FIRST_TEST_SEED = 2**31
 """Scenes from this seed on are never trained on."""
 
@@ -118,27 +114,19 @@ def export(model: AutoencoderKL, folder: Path) -> None:
     to_diffusers(model, sample_size=SIZE).half().save_pretrained(folder)
 
 
-def _refining_rate(step: int, num_steps: int) -> float:
-    """The learning rate of the second half: soon at its highest, then down along a cosine."""
-    rise = min(1, (step + 1) / (0.05 * num_steps))
-    return REFINING_RATE * rise * (1 + math.cos(math.pi * step / num_steps)) / 2
-
-
 def prepare(seed: int, num_steps: int) -> Job:
     """Make the network and everything that trains it.
 
-    The learning rate rises and falls twice, less the second time. In the first half all pixels
-    count alike; in the second those of objects count more, since small shapes are learnt last.
+    In the first of two cycles all pixels count alike; in the second those of objects count more,
+    since small shapes are learnt last.
     """
     torch.manual_seed(seed)
     model = make_model()
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), weight_decay=0.0)
-    half = num_steps // 2
-    cycles: list[LRScheduler] = [
-        OneCycleLR(optimizer, LEARNING_RATE, total_steps=half + 1, pct_start=0.05),
-        LambdaLR(optimizer, lambda step: _refining_rate(step, half) / START_RATE),
-    ]
-    scheduler = SequentialLR(optimizer, cycles, milestones=[half])
+    half = max(1, num_steps // 2)
+    scheduler = two_cycles(
+        optimizer, LEARNING_RATE, REFINING_RATE, switch=half, num_steps=max(2, num_steps)
+    )
 
     def draw(batch_size: int, generator: Generator) -> Batch:
         side = SIZE // model.downsampling_factor

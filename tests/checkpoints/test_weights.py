@@ -1,0 +1,134 @@
+"""The weights that come with the package do what their cards say."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from diffusers import AutoencoderKL
+from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
+
+from edudiff.checkpoints import registry
+from edudiff.data import captions, drawing, scenes
+from edudiff.data.tokens import tokenize
+from edudiff.models import clip_bridge, vae_bridge
+from edudiff.training.recipes import tiny_clip, tiny_vae
+
+SEEDS = range(2**31, 2**31 + 16)
+
+
+@pytest.fixture(scope="module")
+def vae():
+    return AutoencoderKL.from_pretrained(registry.path("tiny-vae"))
+
+
+@pytest.fixture(scope="module")
+def clip():
+    folder = registry.path("tiny-clip")
+    return CLIPModel.from_pretrained(folder), CLIPTokenizer.from_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def measured(vae, clip):
+    model, tokenizer = clip
+    return {
+        "tiny-vae": tiny_vae.measure(vae_bridge.from_diffusers(vae)),
+        "tiny-clip": tiny_clip.measure(clip_bridge.from_transformers(model), tokenizer),
+    }
+
+
+def logged(name):
+    *_, last = (registry.path(name) / "training.jsonl").read_text().splitlines()
+    return json.loads(last)["quality"]
+
+
+# Training measured the weights before they were rounded to half precision.
+NEARLY = {"psnr": 0.05}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(registry.read_table()))
+def test_measuring_again_gives_the_last_line_of_the_training_log(name, measured):
+    for word, value in logged(name).items():
+        assert measured[name][word] == pytest.approx(value, abs=NEARLY.get(word, 0.01)), word
+
+
+@pytest.mark.parametrize("name", sorted(registry.read_table()))
+def test_the_card_gives_the_figures_of_the_log(name):
+    card = (registry.path(name) / "README.md").read_text(encoding="utf-8")
+    for word, value in logged(name).items():
+        shown = f"{value:.1f} dB" if word == "psnr" else f"{100 * value:.1f} %"
+        assert shown in card, f"{word}: {shown}"
+
+
+@pytest.mark.slow
+def test_reconstructions_keep_what_the_oracle_sees(measured):
+    assert measured["tiny-vae"]["kept"] >= 0.98
+    assert measured["tiny-vae"]["psnr"] >= 28
+
+
+@pytest.mark.slow
+def test_clip_finds_captions_colours_and_shapes(measured):
+    quality = measured["tiny-clip"]
+    assert quality["retrieval"] >= 0.95
+    assert quality["colour"] >= 0.99
+    assert quality["shape"] >= 0.97
+
+
+def test_the_scaling_factor_gives_latents_of_unit_variance(vae):
+    factor = tiny_vae.scaling_factor(vae_bridge.from_diffusers(vae))
+    assert vae.config.scaling_factor == pytest.approx(factor, rel=1e-3)
+
+
+def test_ours_and_the_librarys_autoencoder_agree_on_the_shipped_weights(vae):
+    pictures = drawing.draw(scenes.scenes(SEEDS), 64)
+    with torch.no_grad():
+        ours, theirs = vae_bridge.from_diffusers(vae)(pictures), vae(pictures).sample
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)  # sums of 64-pixel maps
+
+
+def test_ours_and_the_librarys_clip_agree_on_the_shipped_weights(clip):
+    model, tokenizer = clip
+    drawn = scenes.scenes(SEEDS)
+    pictures = drawing.draw(drawn, 64)
+    ids = tokenize([captions.describe(scene, 0) for scene in drawn], tokenizer)
+    with torch.no_grad():
+        images, texts, scale = clip_bridge.from_transformers(model)(pictures, ids)
+        theirs = model(input_ids=ids, pixel_values=pictures)
+    ours = scale * torch.nn.functional.cosine_similarity(images[:, None], texts[None], dim=2)
+    torch.testing.assert_close(ours, theirs.logits_per_image, atol=1e-3, rtol=1e-4)
+
+
+def test_the_text_encoder_alone_can_be_loaded_from_the_clip(clip):
+    model, tokenizer = clip
+    ids = tokenize(["a red circle on a dark background"], tokenizer)
+    text = CLIPTextModel.from_pretrained(registry.path("tiny-clip"))
+    with torch.no_grad():
+        alone, inside = text(input_ids=ids), model.text_model(input_ids=ids)
+    torch.testing.assert_close(alone.pooler_output, inside.pooler_output)
+
+
+def test_every_word_of_a_caption_is_one_token(clip):
+    _, tokenizer = clip
+    world = scenes.SMALL_WORLD
+    for word in (*world.shapes, *world.colours, "background", "striped", "gradient"):
+        assert len(tokenizer(word, add_special_tokens=False).input_ids) == 1, word
+
+
+LOAD = """
+import sys, torch
+from transformers import CLIPTokenizer
+from diffusers import AutoencoderKL
+vae, clip = sys.argv[1:]
+print(CLIPTokenizer.from_pretrained(clip)("a red circle").input_ids)
+print(AutoencoderKL.from_pretrained(vae).decode(torch.zeros(1, 4, 8, 8)).sample.shape)
+"""
+
+
+def test_a_fresh_process_without_the_package_can_load_them(clip):
+    folders = [str(registry.path(name)) for name in ("tiny-vae", "tiny-clip")]
+    command = [sys.executable, "-c", LOAD, *folders]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    ids = clip[1]("a red circle").input_ids
+    assert printed.splitlines() == [str(ids), "torch.Size([1, 3, 64, 64])"]
