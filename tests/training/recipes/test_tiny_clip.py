@@ -5,6 +5,7 @@ import torch
 
 from edudiff.data import captions, scenes, tokens
 from edudiff.evaluation.matching import retrieval
+from edudiff.models.clip import contrastive_loss
 from edudiff.training.recipes import tiny_clip
 
 
@@ -142,3 +143,33 @@ def test_what_is_exported_loads_and_answers_as_before(job, tokenizer, tmp_path):
     pictures = drawing.draw([scene for scene, _ in pairs], tiny_clip.SIZE)
     before = retrieval(job.network.eval(), tokenizer, pictures, said)
     assert retrieval(model, loaded, pictures, said) == before
+
+
+def test_a_wrong_caption_is_wrong_in_one_shape_alone():
+    for seed in range(200):
+        scene = scenes.scene(seed)
+        changed = tiny_clip.other_shape(scene, seed)
+        pairs = zip(scene.objects, changed.objects, strict=True)
+        differing = [(one, other) for one, other in pairs if one != other]
+        assert len(differing) == 1
+        one, other = differing[0]
+        assert (one.colour, one.x, one.y, one.radius) == (
+            other.colour,
+            other.x,
+            other.y,
+            other.radius,
+        )
+        assert not scenes.is_held_out(changed)
+        assert changed.relation == scene.relation
+
+
+def test_wrong_captions_count_in_the_second_cycle_only(job):
+    batch = job.draw(8, torch.Generator().manual_seed(0))
+    others = job.draw(8, torch.Generator().manual_seed(1))["wrong_ids"]
+    exchanged = batch | {"wrong_ids": others}
+    assert torch.equal(job.losses(batch)["loss"], job.losses(exchanged)["loss"])
+    job.optimizer.step()
+    job.scheduler.step()
+    assert not torch.equal(job.losses(batch)["loss"], job.losses(exchanged)["loss"])
+    images, texts, scale = job.network(batch["pictures"], batch["input_ids"])
+    assert job.losses(batch)["loss"] > contrastive_loss(images, texts, scale)
