@@ -1,7 +1,7 @@
 """How the shipped CLIP came to be: it matches pictures of 64 × 64 pixels with their captions."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -114,6 +114,18 @@ def other_shape(scene: scenes.Scene, seed: int) -> scenes.Scene:
             return changed
 
 
+def make_batch(seeds: Sequence[int], tokenizer: CLIPTokenizer) -> Batch:
+    """The pictures of scenes, their captions, and a caption of each with a wrong shape."""
+    pairs = [*zip(scenes.scenes(seeds), seeds, strict=True)]
+    said = [captions.describe(*pair) for pair in pairs]
+    wrong = [captions.describe(other_shape(*pair), pair[1]) for pair in pairs]
+    return {
+        "pictures": drawing.draw([scene for scene, _ in pairs], SIZE),
+        "input_ids": tokens.tokenize(said, tokenizer),
+        "wrong_ids": tokens.tokenize(wrong, tokenizer),
+    }
+
+
 def prepare(seed: int, num_steps: int) -> Job:
     """Make the network and everything that trains it.
 
@@ -133,14 +145,7 @@ def prepare(seed: int, num_steps: int) -> Job:
 
     def draw(batch_size: int, generator: Generator) -> Batch:
         seeds = torch.randint(FIRST_TEST_SEED, (batch_size,), generator=generator).tolist()
-        pairs = [*zip(scenes.scenes(seeds), seeds, strict=True)]
-        said = [captions.describe(*pair) for pair in pairs]
-        wrong = [captions.describe(other_shape(*pair), pair[1]) for pair in pairs]
-        return {
-            "pictures": drawing.draw([scene for scene, _ in pairs], SIZE),
-            "input_ids": tokens.tokenize(said, tokenizer),
-            "wrong_ids": tokens.tokenize(wrong, tokenizer),
-        }
+        return make_batch(seeds, tokenizer)
 
     def losses(batch: Batch) -> dict[str, Tensor]:
         images, texts, scale = model(batch["pictures"], batch["input_ids"])
