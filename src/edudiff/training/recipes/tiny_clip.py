@@ -156,7 +156,11 @@ def prepare(seed: int, num_steps: int) -> Job:
         return {"loss": contrastive_loss(images, texts, scale.clamp(max=100))}
 
     def export(weights: CLIP, folder: Path) -> None:
-        to_transformers(weights, tokenizer.bos_token_id).half().save_pretrained(folder)
+        half = to_transformers(weights, tokenizer.bos_token_id).half()
+        half.save_pretrained(folder)
+        for config in (half.config, half.config.text_config, half.config.vision_config):
+            config.dtype = "float32"  # what to compute in; the file stays half as large
+        half.config.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
     return Job(
