@@ -126,6 +126,16 @@ def make_batch(seeds: Sequence[int], tokenizer: CLIPTokenizer) -> Batch:
     }
 
 
+def export(model: CLIP, tokenizer: CLIPTokenizer, folder: Path) -> None:
+    """Write the model and its tokeniser as those of transformers, in half precision."""
+    half = to_transformers(model, tokenizer.bos_token_id).half()
+    half.save_pretrained(folder)
+    for config in (half.config, half.config.text_config, half.config.vision_config):
+        config.dtype = "float32"  # what to compute in; the file stays half as large
+    half.config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
 def prepare(seed: int, num_steps: int) -> Job:
     """Make the network and everything that trains it.
 
@@ -155,14 +165,6 @@ def prepare(seed: int, num_steps: int) -> Job:
             texts = torch.cat([texts, wrong])
         return {"loss": contrastive_loss(images, texts, scale.clamp(max=100))}
 
-    def export(weights: CLIP, folder: Path) -> None:
-        half = to_transformers(weights, tokenizer.bos_token_id).half()
-        half.save_pretrained(folder)
-        for config in (half.config, half.config.text_config, half.config.vision_config):
-            config.dtype = "float32"  # what to compute in; the file stays half as large
-        half.config.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-
     return Job(
         model,
         optimizer,
@@ -172,7 +174,7 @@ def prepare(seed: int, num_steps: int) -> Job:
         ema_decay=0.999,
         max_grad_norm=1.0,
         measure=lambda weights: measure(weights, tokenizer),
-        export=export,
+        export=lambda weights, folder: export(weights, tokenizer, folder),
     )
 
 
