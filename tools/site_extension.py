@@ -91,14 +91,13 @@ def number_by_file_name(_app: Sphinx, env: BuildEnvironment) -> list[str]:
     changed = []
     for page, numbers in env.toc_secnumbers.items():
         named = re.match(r"(\d+)-", Path(page).name)
-        if named is None or not numbers:
+        counted = next((number for number in numbers.values() if number), None)
+        if named is None or counted is None or counted[0] == int(named[1]):
             continue
-        own, counted = int(named[1]), next(iter(numbers.values()))[0]
-        if own == counted:
-            continue
+        own = int(named[1])
         changed.append(page)
         for anchor, number in numbers.items():
-            numbers[anchor] = (own, *number[1:])
+            numbers[anchor] = number and (own, *number[1:])  # None where nothing is numbered
         for things in env.toc_fignumbers.get(page, {}).values():
             things.update({label: (own, *number[1:]) for label, number in things.items()})
         for node in [env.titles[page], *env.tocs[page].findall(reference)]:
