@@ -85,7 +85,7 @@ def test_quality_does_not_fall(name, word, floor, measured):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="longer training is needed", strict=True)
+@pytest.mark.xfail(reason="a target that the shipped weights have not reached", strict=True)
 @pytest.mark.parametrize("name, word, target", TARGETS)
 def test_quality_reaches_its_target(name, word, target, measured):
     assert measured[name][word] >= target

@@ -17,6 +17,9 @@ Split = Literal["train", "held_out", "all"]
 SMALLEST_BIG = 0.19
 """Radius from which an object is called big."""
 
+FIRST_TEST_SEED = 2**31
+"""Scenes from this seed on are for tests; no training draws them."""
+
 INVERSE = {
     "left of": "right of",
     "right of": "left of",

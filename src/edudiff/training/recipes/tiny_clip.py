@@ -20,8 +20,7 @@ from edudiff.training.rates import two_cycles
 SIZE = 64
 CONTEXT_LENGTH = 24
 LEARNING_RATE, REFINING_RATE = 1e-3, 5e-4
-FIRST_TEST_SEED = 2**31
-"""Scenes from this seed on are never trained on."""
+FIRST_TEST_SEED = scenes.FIRST_TEST_SEED
 
 
 def make_tokenizer() -> CLIPTokenizer:

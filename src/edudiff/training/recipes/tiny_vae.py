@@ -20,8 +20,7 @@ KL_WEIGHT = 1e-4
 EDGE_WEIGHT = 0.05
 OBJECT_WEIGHT = 5.0
 LEARNING_RATE, REFINING_RATE = 2e-3, 5e-4
-FIRST_TEST_SEED = 2**31
-"""Scenes from this seed on are never trained on."""
+FIRST_TEST_SEED = scenes.FIRST_TEST_SEED
 
 
 def make_model() -> AutoencoderKL:
