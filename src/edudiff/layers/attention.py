@@ -61,6 +61,25 @@ class Attention(nn.Module):
         Raises:
             ValueError: if the tokens that answer are not as wide as the layer was built for.
         """
+        q, k, v = self._heads(x, context)
+        mixture = F.scaled_dot_product_attention(q, k, v)  # what `attend` writes out
+        return self.to_out[0](rearrange(mixture, "b heads n d -> b n (heads d)"))
+
+    def weights(
+        self, x: Float[Tensor, " b n d"], context: Float[Tensor, " b m d_context"] | None = None
+    ) -> Float[Tensor, " b heads n m"]:
+        """How much each token of `x` looks at each one that answers; for every query the sum is 1.
+
+        `forward` uses these weights without ever writing them down.
+
+        Raises:
+            ValueError: as `forward`.
+        """
+        q, k, _ = self._heads(x, context)
+        return (q @ k.mT / q.shape[-1] ** 0.5).softmax(dim=-1)
+
+    def _heads(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each (b, heads, tokens, head_dim)."""
         context = x if context is None else context
         if context.shape[-1] != self.to_k.in_features:
             expected = self.to_k.in_features
@@ -69,8 +88,7 @@ class Attention(nn.Module):
             rearrange(tokens, "b n (heads d) -> b heads n d", heads=self.num_heads)
             for tokens in (self.to_q(x), self.to_k(context), self.to_v(context))
         )
-        mixture = F.scaled_dot_product_attention(q, k, v)  # what `attend` writes out
-        return self.to_out[0](rearrange(mixture, "b heads n d -> b n (heads d)"))
+        return q, k, v
 
 
 class PixelAttention(Attention):
@@ -90,8 +108,10 @@ class PixelAttention(Attention):
         super().__init__(channels, num_heads=1, head_dim=channels, bias=True)
         self.group_norm = nn.GroupNorm(groups, channels, eps)
 
-    def forward(self, x: Float[Tensor, " b c h w"]) -> Float[Tensor, " b c h w"]:  # type: ignore[override]
-        """Let every pixel ask all the others."""
+    def forward(
+        self, x: Float[Tensor, " b c h w"], context: None = None
+    ) -> Float[Tensor, " b c h w"]:  # type: ignore[override]
+        """Let every pixel ask all the others; there is no context to ask."""
         pixels = rearrange(self.group_norm(x), "b c h w -> b (h w) c")
         answer = super().forward(pixels)
         return x + rearrange(answer, "b (h w) c -> b c h w", h=x.shape[2])

@@ -1,12 +1,12 @@
 """The U-Net: down to see what is in a picture, up to say where, with bridges between the two ways.
 
 With a time it is the network of diffusion models. Without one it is what it was invented as, a
-network that names every pixel.
+network that names every pixel. With a context it also asks words: the network of Stable Diffusion.
 """
 
-import itertools
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +16,12 @@ from torch import Tensor, nn
 from edudiff import checks
 from edudiff.layers.attention import PixelAttention
 from edudiff.layers.embeddings import TimestepEmbedding, sinusoidal_embedding
-from edudiff.layers.resnet import Downsample, ResnetBlock
-from edudiff.models.unet_blocks import DownBlock, MakeAttention, MakeResnet, MidBlock, UpBlock
+from edudiff.layers.pixel_transformer import PixelTransformer
+from edudiff.layers.resnet import ResnetBlock
+from edudiff.models.unet_blocks import MakeAttention, MidBlock, kept_widths, way_down, way_up
+
+TIME_ID_DIM = 256
+"""In how many sines and cosines SDXL is told each number about the picture's size."""
 
 
 def ddpm_cifar10() -> "UNet":
@@ -39,6 +43,74 @@ def ddpm_cifar10() -> "UNet":
     )
 
 
+def stable_diffusion_1() -> "UNet":
+    """The network of Stable Diffusion 1.x: 859,520,964 parameters.
+
+    Source:
+        Rombach et al. 2022 (arXiv:2112.10752). As diffusers has it in the subfolder `unet` of
+        `stable-diffusion-v1-5/stable-diffusion-v1-5`.
+    """
+    return _stable_diffusion(context_dim=768, num_heads=8)
+
+
+def stable_diffusion_2() -> "UNet":
+    """The network of Stable Diffusion 2.x: 865,910,724 parameters.
+
+    Source:
+        As diffusers has it in the subfolder `unet` of `stabilityai/stable-diffusion-2-1`.
+    """
+    return _stable_diffusion(context_dim=1024, num_heads=(5, 10, 20, 20), linear_projection=True)
+
+
+def sdxl() -> "UNet":
+    """The network of SDXL: 2,567,463,684 parameters.
+
+    Source:
+        Podell et al. 2023 (arXiv:2307.01952), table 1. As diffusers has it in the subfolder
+        `unet` of `stabilityai/stable-diffusion-xl-base-1.0`.
+    """
+    return _stable_diffusion(
+        block_out_channels=(320, 640, 1280),
+        attention_levels=(False, True, True),
+        context_dim=2048,
+        num_heads=(5, 10, 20),
+        num_transformer_layers=(1, 2, 10),
+        linear_projection=True,
+        pooled_dim=1280,
+    )
+
+
+def sdxl_refiner() -> "UNet":
+    """The network that refines SDXL's pictures: 2,259,526,660 parameters.
+
+    Source:
+        Podell et al. 2023 (arXiv:2307.01952), section 2.5. As diffusers has it in the subfolder
+        `unet` of `stabilityai/stable-diffusion-xl-refiner-1.0`.
+    """
+    return _stable_diffusion(
+        block_out_channels=(384, 768, 1536, 1536),
+        attention_levels=(False, True, True, False),
+        context_dim=1280,
+        num_heads=(6, 12, 24, 24),
+        num_transformer_layers=4,
+        linear_projection=True,
+        pooled_dim=1280,
+        num_time_ids=5,
+    )
+
+
+def _stable_diffusion(**options: Any) -> "UNet":
+    common = {
+        "in_channels": 4,
+        "out_channels": 4,
+        "block_out_channels": (320, 640, 1280, 1280),
+        "layers_per_block": 2,
+        "attention_levels": (True, True, True, False),
+        "norm_num_groups": 32,
+    }
+    return UNet(**{**common, **options})
+
+
 def _check_widths(widths: Sequence[int], groups: int) -> None:
     if not widths or any(width < 1 or width % groups for width in widths):
         raise ValueError(
@@ -54,46 +126,16 @@ def _check_clock(dim: int, freq_shift: int) -> None:
         raise ValueError(f"freq_shift: expected a number below {dim // 2}, got {freq_shift}")
 
 
-def _way_down(
-    widths: Sequence[int],
-    number: int,
-    padding: int,
-    resnet: MakeResnet,
-    attentions: Sequence[MakeAttention | None],
-) -> nn.ModuleList:
-    blocks = nn.ModuleList()
-    for level, (before, after) in enumerate(itertools.pairwise([widths[0], *widths])):
-        halve = Downsample(after, padding=padding) if level < len(widths) - 1 else None
-        blocks.append(DownBlock(before, after, number, resnet, attentions[level], halve))
-    return blocks
-
-
-def _kept_widths(widths: Sequence[int], number: int) -> list[int]:
-    """Widths of the states of the way down: after conv_in, each residual block, each halving."""
-    kept = [widths[0]]
-    for width in widths:
-        kept += [width] * (number + 1)
-    return kept[:-1]  # the last level is not halved
-
-
-def _way_up(
-    widths: Sequence[int],
-    number: int,
-    kept: list[int],
-    resnet: MakeResnet,
-    attentions: Sequence[MakeAttention | None],
-) -> nn.ModuleList:
-    blocks, before = nn.ModuleList(), widths[-1]
-    for level in reversed(range(len(widths))):
-        own = [kept.pop() for _ in range(number)]
-        attention, double = attentions[level], level > 0
-        blocks.append(UpBlock(before, widths[level], own, resnet, attention, double=double))
-        before = widths[level]
-    return blocks
+def _for_each_level(value: int | Sequence[int], levels: int, name: str) -> tuple[int, ...]:
+    values = (value,) * levels if isinstance(value, int) else tuple(value)
+    if len(values) != levels:
+        raise ValueError(f"{name}: expected one entry for each of {levels} levels, got {value}")
+    checks.whole_at_least(1, **{f"{name}[{i}]": each for i, each in enumerate(values)})
+    return values
 
 
 class UNet(nn.Module):
-    """(x, t) → a tensor of the height and width of x: ε̂, x̂_0 or v̂, as it was trained.
+    """(x, t, context) → a tensor of the height and width of x: ε̂, x̂_0 or v̂, as it was trained.
 
     Args:
         in_channels: channels that come in, 3 for coloured pictures.
@@ -103,8 +145,19 @@ class UNet(nn.Module):
             height and width are halved. The time is first told in as many sines and cosines as the
             first level is wide.
         layers_per_block: residual blocks on a level of the way down; the way up has one more.
-        attention_levels: for every level whether its pixels see each other; none do if not given.
-        mid_block_add_attention: whether pixels in the middle see each other.
+        attention_levels: for every level whether its pixels see each other, and the context if
+            there is one; none do if not given.
+        mid_block_add_attention: whether pixels in the middle see each other, and the context.
+        context_dim: channels of a token of the context; None for a network that is told no words.
+        num_heads: attention heads, for all levels or each; used with a context only. diffusers
+            calls this `attention_head_dim`, although it is the number of heads.
+        num_transformer_layers: transformer blocks in a row, for all levels or each; the middle has
+            as many as the smallest level. Used with a context only.
+        linear_projection: see `PixelTransformer`; used with a context only.
+        pooled_dim: length of the vector that sums up the text in SDXL; None for a network that
+            wants none.
+        num_time_ids: how many numbers about the picture's size come with that vector: 6 in SDXL,
+            5 in its refiner. Each is told in `TIME_ID_DIM` sines and cosines.
         norm_num_groups: number of groups that are normalised separately; divides every width.
         norm_eps: added to the variance when normalising.
         downsample_padding: where zeros are put before halving, see `Downsample`.
@@ -117,8 +170,9 @@ class UNet(nn.Module):
     Raises:
         ValueError: if a number is below 1 (freq_shift: 0), a width is no multiple of
             `norm_num_groups`, `attention_levels` has not one entry for each level, norm_eps is not
-            above 0, downsample_padding is neither 0 nor 1, or, with a time, the first width is odd
-            or not above 2 freq_shift.
+            above 0, downsample_padding is neither 0 nor 1, with a time, the first width is odd
+            or not above 2 freq_shift, with a context, the heads do not divide a width, or there is
+            a pooled vector without a time.
 
     Source:
         Ronneberger et al. 2015 (arXiv:1505.04597), figure 1; residual blocks, attention and time as
@@ -135,6 +189,12 @@ class UNet(nn.Module):
         layers_per_block: int = 1,
         attention_levels: Sequence[bool] | None = None,
         mid_block_add_attention: bool = True,
+        context_dim: int | None = None,
+        num_heads: int | Sequence[int] = 4,
+        num_transformer_layers: int | Sequence[int] = 1,
+        linear_projection: bool = False,
+        pooled_dim: int | None = None,
+        num_time_ids: int = 6,
         norm_num_groups: int = 8,
         norm_eps: float = 1e-5,
         downsample_padding: int = 1,
@@ -157,6 +217,15 @@ class UNet(nn.Module):
         if len(attention_levels) != len(block_out_channels):
             expected = f"one entry for each of {len(block_out_channels)} levels"
             raise ValueError(f"attention_levels: expected {expected}, got {attention_levels}")
+        if pooled_dim is not None and not time_embedding:
+            raise ValueError("pooled_dim: expected None without a time embedding, got a number")
+        levels = len(block_out_channels)
+        self.num_heads = _for_each_level(num_heads, levels, "num_heads")
+        self.num_transformer_layers = _for_each_level(
+            num_transformer_layers, levels, "num_transformer_layers"
+        )
+        self.context_dim, self.linear_projection = context_dim, linear_projection
+        self.pooled_dim, self.num_time_ids = pooled_dim, num_time_ids
         self.in_channels, self.out_channels = in_channels, out_channels
         self.block_out_channels, self.layers_per_block = tuple(block_out_channels), layers_per_block
         self.attention_levels = tuple(attention_levels)
@@ -170,45 +239,78 @@ class UNet(nn.Module):
         widths, number = self.block_out_channels, self.layers_per_block
         groups, eps = self.norm_num_groups, self.norm_eps
         resnet = partial(ResnetBlock, temb_channels=time_embed_dim, groups=groups, eps=eps)
-        attention = partial(PixelAttention, groups=groups, eps=eps)
-        attentions = [attention if level else None for level in self.attention_levels]
-        kept = [width if self.skips else 0 for width in _kept_widths(widths, number)]
+        attentions = [self._attention(level) for level in range(len(widths))]
+        on_levels = [
+            make if on else None for make, on in zip(attentions, self.attention_levels, strict=True)
+        ]
+        kept = [width if self.skips else 0 for width in kept_widths(widths, number)]
 
         self.conv_in = nn.Conv2d(self.in_channels, widths[0], 3, padding=1)
         self.time_embedding = (
             TimestepEmbedding(widths[0], time_embed_dim) if time_embed_dim else None
         )
-        self.down_blocks = _way_down(widths, number, self.downsample_padding, resnet, attentions)
-        middle = attention if self.mid_block_add_attention else None
+        if self.pooled_dim and time_embed_dim:
+            told = self.pooled_dim + self.num_time_ids * TIME_ID_DIM
+            self.add_embedding = TimestepEmbedding(told, time_embed_dim)
+        self.down_blocks = way_down(widths, number, self.downsample_padding, resnet, on_levels)
+        middle = attentions[-1] if self.mid_block_add_attention else None
         self.mid_block = MidBlock(widths[-1], resnet, middle)
-        self.up_blocks = _way_up(widths, number + 1, kept, resnet, attentions)
+        self.up_blocks = way_up(widths, number + 1, kept, resnet, on_levels)
         self.conv_norm_out = nn.GroupNorm(groups, widths[0], eps)
         self.conv_out = nn.Conv2d(widths[0], self.out_channels, 3, padding=1)
 
+    def _attention(self, level: int) -> MakeAttention:
+        groups = self.norm_num_groups
+        if self.context_dim is None:
+            return partial(PixelAttention, groups=groups, eps=self.norm_eps)
+        return partial(
+            PixelTransformer,
+            context_dim=self.context_dim,
+            num_heads=self.num_heads[level],
+            num_layers=self.num_transformer_layers[level],
+            linear_projection=self.linear_projection,
+            groups=groups,
+        )
+
     def forward(
-        self, x: Float[Tensor, " b c h w"], t: Int[Tensor, " b"] | None = None
+        self,
+        x: Float[Tensor, " b c h w"],
+        t: Int[Tensor, " b"] | None = None,
+        encoder_hidden_states: Float[Tensor, " b m d_context"] | None = None,
+        *,
+        text_embeds: Float[Tensor, " b d_pooled"] | None = None,
+        time_ids: Float[Tensor, " b n_ids"] | None = None,
     ) -> Float[Tensor, " b c_out h w"]:
-        """Answer for each picture, at its own timestep.
+        """Answer for each picture, at its own timestep and for its own text.
 
         Args:
             x: pictures, noisy pictures or latents.
             t: timesteps, int64; None for a network that knows no time.
+            encoder_hidden_states: the context: what the text encoder says of each token; None for
+                a network that is told no words.
+            text_embeds: the pooled text, for a network that has a `pooled_dim`.
+            time_ids: what SDXL is told of the picture's size, for the same networks.
 
         Raises:
             ValueError: if x is not floating, not (b, in_channels, h, w), or has sides that the
                 network cannot halve often enough; if t is missing, not int64 or not one for each
-                picture, or given to a network that knows no time.
+                picture, or given to a network that knows no time; if one of the others is missing,
+                of another width or number, or given to a network that does not want it.
         """
         self._check_input(x)
+        context = self._check_context(x, encoder_hidden_states)
         temb = self._embed(t, x)
+        told = self._told(x, text_embeds, time_ids)
+        if temb is not None and told is not None:
+            temb = temb + self.add_embedding(told)
         states = [self.conv_in(x)]
         for block in self.down_blocks:
-            states += block(states[-1], temb)
-        x = self.mid_block(states[-1], temb)
+            states += block(states[-1], temb, context)
+        x = self.mid_block(states[-1], temb, context)
         if not self.skips:
             states = [state[:, :0] for state in states]  # bridges without a single channel
         for block in self.up_blocks:
-            x = block(x, states, temb)
+            x = block(x, states, temb, context)
         return self.conv_out(F.silu(self.conv_norm_out(x)))
 
     def _embed(self, t: Tensor | None, x: Tensor) -> Tensor | None:
@@ -220,13 +322,36 @@ class UNet(nn.Module):
         if t.dtype != torch.int64:
             raise ValueError(f"t: expected int64 timesteps, got {t.dtype}")
         checks.one_timestep_each(x, t)
-        dim = self.block_out_channels[0]
+        return self.time_embedding(self._sinusoids(t, self.block_out_channels[0]).to(x.dtype))
+
+    def _sinusoids(self, numbers: Tensor, dim: int) -> Tensor:
         half = dim // 2
         max_period = 10_000.0 ** (half / (half - self.freq_shift))
-        sinusoids = sinusoidal_embedding(t, dim, max_period)
-        if not self.flip_sin_to_cos:
-            sinusoids = sinusoids.roll(half, dims=1)
-        return self.time_embedding(sinusoids.to(x.dtype))
+        sinusoids = sinusoidal_embedding(numbers, dim, max_period)
+        return sinusoids if self.flip_sin_to_cos else sinusoids.roll(half, dims=1)
+
+    def _told(
+        self, x: Tensor, text_embeds: Tensor | None, time_ids: Tensor | None
+    ) -> Tensor | None:
+        """What SDXL is told beside the words: the pooled text, then the sizes' sinusoids."""
+        wanted = {"text_embeds": self.pooled_dim, "time_ids": self.pooled_dim and self.num_time_ids}
+        for (name, width), given in zip(wanted.items(), (text_embeds, time_ids), strict=True):
+            expected = None if width is None else (len(x), width)
+            got = None if given is None else tuple(given.shape)
+            if got != expected:
+                raise ValueError(f"{name}: expected shape {expected}, as built, got {got}")
+        if text_embeds is None or time_ids is None:
+            return None
+        sinusoids = self._sinusoids(time_ids.flatten(), TIME_ID_DIM).reshape(len(x), -1)
+        return torch.cat([text_embeds, sinusoids.to(x.dtype)], dim=1)
+
+    def _check_context(self, x: Tensor, context: Tensor | None) -> Tensor | None:
+        expected = None if self.context_dim is None else f"({len(x)}, m, {self.context_dim})"
+        got = None if context is None else tuple(context.shape)
+        fits = got is not None and (got[0], got[-1]) == (len(x), self.context_dim)
+        if got is not None and not fits or (got is None) != (expected is None):
+            raise ValueError(f"encoder_hidden_states: expected {expected}, as built, got {got}")
+        return context
 
     def _check_input(self, x: Tensor) -> None:
         checks.floating(x=x)
