@@ -132,10 +132,19 @@ def test_a_schedule_refuses_what_is_not_a_float64_vector(betas, refusal):
         NoiseSchedule(betas)
 
 
-@pytest.mark.parametrize("beta", [0.0, 1.0, -0.1, 1.1, math.nan])
+@pytest.mark.parametrize("beta", [0.0, -0.1, 1.1, math.nan])
 def test_a_schedule_refuses_a_beta_outside_zero_and_one(beta, refusal):
     with refusal(r"betas: expected values in \(0, 1\)"):
         NoiseSchedule(exactly(0.1, beta))
+
+
+def test_a_schedule_may_end_with_a_beta_of_one():
+    assert NoiseSchedule(exactly(0.1, 1.0)).alphas_cumprod.tolist() == [0.9, 0.0]
+
+
+def test_a_schedule_refuses_a_beta_of_one_before_the_end(refusal):
+    with refusal(r"betas: expected values in \(0, 1\), and the last in \(0, 1\]"):
+        NoiseSchedule(exactly(0.1, 1.0, 0.2))
 
 
 def test_a_schedule_cannot_be_changed():

@@ -59,6 +59,33 @@ def test_attention_is_that_of_diffusers(bias, num_heads, context_dim):
     torch.testing.assert_close(ours(x, context), theirs(x, context), atol=1e-6, rtol=0)
 
 
+def asking(context_dim):
+    """Attention with two heads, who asks, and who answers."""
+    attention = Attention(6, context_dim=context_dim, num_heads=2, head_dim=4)
+    return attention, torch.randn(2, 7, 6), context_dim and torch.randn(2, 3, context_dim)
+
+
+@pytest.mark.parametrize(("context_dim", "answering"), [(None, 7), (5, 3)])
+def test_the_weights_of_every_query_sum_to_one(context_dim, answering):
+    attention, x, context = asking(context_dim)
+    weights = attention.weights(x, context)
+    assert weights.shape == (2, 2, 7, answering) and (weights > 0).all()
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(2, 2, 7))
+
+
+@pytest.mark.parametrize("context_dim", [None, 5])
+def test_the_weights_are_those_by_which_the_values_are_mixed(context_dim):
+    attention, x, context = asking(context_dim)
+    values = attention.to_v(x if context is None else context).unflatten(2, (2, 4)).transpose(1, 2)
+    mixture = (attention.weights(x, context) @ values).transpose(1, 2).flatten(2)
+    torch.testing.assert_close(attention.to_out[0](mixture), attention(x, context))
+
+
+def test_weights_over_tokens_of_another_width_are_refused(refusal):
+    with refusal("context: expected tokens 5 wide, got 6"):
+        Attention(6, context_dim=5).weights(torch.zeros(1, 2, 6), torch.zeros(1, 3, 6))
+
+
 def test_without_a_bias_only_the_result_has_one():
     names = {name for name, _ in Attention(6).named_parameters()}
     assert names == {

@@ -30,11 +30,17 @@ def x0_from_eps(
     """x_0 = (x_t − √(1 − ᾱ_t) ε) / √ᾱ_t, eq. 15 of Ho et al. 2020 (arXiv:2006.11239).
 
     Raises:
-        ValueError: if shapes differ, a dtype is not floating, or a timestep is outside [0, T).
+        ValueError: if shapes differ, a dtype is not floating, a timestep is outside [0, T), or
+            ᾱ_t = 0 at one: x_t is ε there, whatever x_0 was.
     """
     checks.same_shape(xt=xt, eps=eps)
     checks.floating(xt=xt, eps=eps)
     signal, noise = _signal_noise(xt, t, schedule)
+    if bool((signal == 0).any()):
+        raise ValueError(
+            "eps: expected timesteps with ᾱ > 0, got one where nothing of the data is left and the "
+            "noise says nothing of x_0; predict 'v_prediction' or 'sample' there"
+        )
     return ((xt - noise * eps) / signal).to(xt.dtype)
 
 
@@ -145,8 +151,8 @@ def to_x0_and_eps(
         prediction_type: "epsilon", "sample" (the *clean* data) or "v_prediction".
 
     Raises:
-        ValueError: for an unknown prediction type, shapes that differ, a dtype that is not floating
-            or a timestep outside [0, T).
+        ValueError: for an unknown prediction type, shapes that differ, a dtype that is not
+            floating, a timestep outside [0, T), or "epsilon" where ᾱ_t = 0.
     """
     if prediction_type == "epsilon":
         return x0_from_eps(model_output, xt, t, schedule), model_output

@@ -1,7 +1,7 @@
-"""From noise to data: one step back, two ways, and the loop around it.
+"""From noise to data: the loop around a step, and all samplers by name.
 
-A step draws nothing: its noise is an argument, so that it can be tested exactly. Only `sample`
-draws, and only from the generator it is given.
+A sampler is a generator. It is given standard normal noise and the timesteps to visit, and yields
+the data after each step. Only those with noise draw, and only from the generator they are given.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,130 +10,27 @@ import torch
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
-from edudiff import checks
-from edudiff.diffusion.forward import posterior_mean_variance
-from edudiff.diffusion.prediction import PredictionType, eps_from_x0, to_x0_and_eps
+from edudiff.diffusion.denoising import Denoiser, ask, draw, strides
+from edudiff.diffusion.prediction import PredictionType
 from edudiff.diffusion.schedule import NoiseSchedule
+from edudiff.diffusion.solvers import dpm_solver_pp, euler, euler_ancestral, heun
+from edudiff.diffusion.spacing import leading_timesteps
+from edudiff.diffusion.steps import ddim_step, ddpm_step
 
-Denoiser = Callable[[Tensor, Tensor], Tensor]
+__all__ = [
+    "SAMPLERS",
+    "Denoiser",
+    "Sampler",
+    "ddim",
+    "ddim_step",
+    "ddpm",
+    "ddpm_step",
+    "leading_timesteps",
+    "sample",
+]
+
 Step = Callable[..., Tensor]
-
-
-def ddpm_step(
-    model_output: Float[Tensor, " b *shape"],
-    xt: Float[Tensor, " b *shape"],
-    t: Int[Tensor, " b"],
-    t_prev: Int[Tensor, " b"],
-    schedule: NoiseSchedule,
-    noise: Float[Tensor, " b *shape"],
-    prediction_type: PredictionType = "epsilon",
-    clip: float | None = None,
-) -> Float[Tensor, " b *shape"]:
-    """One ancestral step: estimate x_0, then draw x_prev from the posterior that has it.
-
-        x_prev = mean(x̂_0, x_t) + √variance · noise
-
-    At t_prev = −1 the variance is 0: the last step adds no noise.
-
-    Args:
-        model_output: the network's answer at (xt, t).
-        xt: noisy data.
-        t: timesteps in [0, T).
-        t_prev: the cleaner timesteps to go to, in [-1, t).
-        schedule: the noise tables.
-        noise: standard normal noise.
-        prediction_type: what the network predicts.
-        clip: if given, x̂_0 is clamped to [-clip, clip] first (1 for pictures).
-
-    Returns:
-        The data at t_prev, in the dtype of `xt`.
-
-    Raises:
-        ValueError: if shapes differ, a timestep is outside the table, t_prev ≥ t, clip is not above
-            0, or the prediction type is unknown.
-
-    Source:
-        Ho et al. 2020 (arXiv:2006.11239), algorithm 2 with σ_t² = β̃_t. In diffusers:
-        `DDPMScheduler.step` with `variance_type="fixed_small"`.
-    """
-    checks.same_shape(xt=xt, model_output=model_output, noise=noise)
-    x0_hat, _ = to_x0_and_eps(model_output, xt, t, schedule, prediction_type)
-    if clip is not None:
-        checks.positive(clip=clip)
-        x0_hat = x0_hat.clamp(-clip, clip)
-    mean, variance = posterior_mean_variance(x0_hat, xt, t, schedule, t_prev)
-    return (mean + variance.sqrt() * noise).to(xt.dtype)
-
-
-def ddim_step(
-    model_output: Float[Tensor, " b *shape"],
-    xt: Float[Tensor, " b *shape"],
-    t: Int[Tensor, " b"],
-    t_prev: Int[Tensor, " b"],
-    schedule: NoiseSchedule,
-    noise: Float[Tensor, " b *shape"],
-    prediction_type: PredictionType = "epsilon",
-    clip: float | None = None,
-    eta: float = 0.0,
-) -> Float[Tensor, " b *shape"]:
-    """Estimate x_0 and ε, then put them together again at a cleaner timestep.
-
-        x_prev = √ᾱ_prev x̂_0 + √(1 − ᾱ_prev − σ²) ε̂ + σ · noise
-        σ = η √((1 − ᾱ_prev) / (1 − ᾱ_t)) √(1 − ᾱ_t / ᾱ_prev)
-
-    η = 0 uses no noise at all: the same start always gives the same end. η = 1 is `ddpm_step`.
-
-    Args:
-        model_output: the network's answer at (xt, t).
-        xt: noisy data.
-        t: timesteps in [0, T).
-        t_prev: the cleaner timesteps to go to, in [-1, t).
-        schedule: the noise tables.
-        noise: standard normal noise; ignored when eta is 0.
-        prediction_type: what the network predicts.
-        clip: if given, x̂_0 is clamped to [-clip, clip], and ε̂ is made to agree with it.
-        eta: share of the ancestral noise, in [0, 1].
-
-    Returns:
-        The data at t_prev, in the dtype of `xt`.
-
-    Raises:
-        ValueError: if shapes differ, a timestep is outside the table, t_prev ≥ t, eta is not in
-            [0, 1], clip is not above 0, or the prediction type is unknown.
-
-    Source:
-        Song et al. 2021 (arXiv:2010.02502), eq. 12 and 16. In diffusers: `DDIMScheduler.step`.
-    """
-    checks.same_shape(xt=xt, model_output=model_output, noise=noise)
-    if not 0 <= eta <= 1:
-        raise ValueError(f"eta: expected a number in [0, 1], got {eta!r}")
-    x0_hat, eps_hat = to_x0_and_eps(model_output, xt, t, schedule, prediction_type)
-    if clip is not None:
-        checks.positive(clip=clip)
-        x0_hat = x0_hat.clamp(-clip, clip)
-        eps_hat = eps_from_x0(x0_hat, xt, t, schedule)
-    _, variance = posterior_mean_variance(x0_hat, xt, t, schedule, t_prev)
-    alpha_bar_prev = schedule.alpha_bar(t_prev, xt)
-    direction = (1 - alpha_bar_prev - eta**2 * variance).clamp(min=0).sqrt() * eps_hat
-    return (alpha_bar_prev.sqrt() * x0_hat + direction + eta * variance.sqrt() * noise).to(xt.dtype)
-
-
-def leading_timesteps(num_train_timesteps: int, num_inference_steps: int) -> Int[Tensor, " S"]:
-    """S evenly spaced timesteps from noisy to clean that end at 0: (S−1)k, …, 2k, k, 0.
-
-    k = T // S, as in diffusers' `timestep_spacing="leading"`. With S = T every timestep is visited.
-
-    Raises:
-        ValueError: unless 1 ≤ S ≤ T.
-    """
-    checks.whole_at_least(1, num_inference_steps=num_inference_steps)
-    if num_inference_steps > num_train_timesteps:
-        raise ValueError(
-            f"num_inference_steps: expected at most {num_train_timesteps}, the schedule's length, "
-            f"got {num_inference_steps}"
-        )
-    stride = num_train_timesteps // num_inference_steps
-    return (torch.arange(num_inference_steps) * stride).flip(0)
+Sampler = Callable[..., Iterator[Tensor]]
 
 
 def sample(
@@ -183,3 +80,80 @@ def sample(
             answer = model(xt, here)
             xt = step(answer, xt, here, there, schedule, noise, prediction_type, clip)
         yield xt
+
+
+def ddpm(
+    model: Denoiser,
+    x: Float[Tensor, " b *shape"],
+    timesteps: Int[Tensor, " S"],
+    schedule: NoiseSchedule,
+    *,
+    prediction_type: PredictionType = "epsilon",
+    generator: Generator | None = None,
+) -> Iterator[Tensor]:
+    """Draw every step from its posterior; `generator` is needed. Arguments as in `SAMPLERS`.
+
+    Raises:
+        ValueError: on the first step, if there is no generator, for timesteps that do not fall
+            within the table, an unknown prediction type, or "epsilon" where ᾱ = 0.
+
+    Source:
+        Ho et al. 2020 (arXiv:2006.11239), algorithm 2. In diffusers: `DDPMScheduler`.
+    """
+    for t, t_prev in strides(timesteps, schedule):
+        answer, here = ask(model, x, t)
+        there, noise = torch.full_like(here, t_prev), draw(x, generator)
+        x = ddpm_step(answer, x, here, there, schedule, noise, prediction_type)
+        yield x
+
+
+def ddim(
+    model: Denoiser,
+    x: Float[Tensor, " b *shape"],
+    timesteps: Int[Tensor, " S"],
+    schedule: NoiseSchedule,
+    *,
+    prediction_type: PredictionType = "epsilon",
+    generator: Generator | None = None,
+    eta: float = 0.0,
+) -> Iterator[Tensor]:
+    """Estimate x_0 and ε and put them together at the next timestep. Arguments as in `SAMPLERS`.
+
+    With η = 0 nothing is drawn; above, `generator` is needed; η = 1 is `ddpm`.
+
+    Raises:
+        ValueError: as `ddpm`, or if eta is not in [0, 1]; a generator is missed only if η > 0.
+
+    Source:
+        Song et al. 2021 (arXiv:2010.02502), eq. 12. In diffusers: `DDIMScheduler`.
+    """
+    for t, t_prev in strides(timesteps, schedule):
+        answer, here = ask(model, x, t)
+        there = torch.full_like(here, t_prev)
+        noise = draw(x, generator) if eta else torch.zeros_like(x)
+        x = ddim_step(answer, x, here, there, schedule, noise, prediction_type, eta=eta)
+        yield x
+
+
+SAMPLERS: dict[str, Sampler] = {
+    "ddpm": ddpm,
+    "ddim": ddim,
+    "euler": euler,
+    "euler-ancestral": euler_ancestral,
+    "heun": heun,
+    "dpm-solver++": dpm_solver_pp,
+}
+"""Every sampler by name, all called alike:
+
+    sampler(model, x, timesteps, schedule, prediction_type="epsilon", generator=None)
+
+model: (xt, t) → the network's answer, with t int64 of shape (b,).
+x: standard normal noise, taken for the data at the first timestep.
+timesteps: S falling timesteps, from `spacing.spaced_timesteps`; the step after the last one goes
+    to the clean data.
+schedule: the noise tables the model was trained with.
+prediction_type: what the model predicts.
+generator: the source of noise, on the CPU, for "ddpm", "euler-ancestral", and "ddim" with η > 0.
+
+Each yields S tensors in the scale x_t = √ᾱ_t x_0 + √(1 − ᾱ_t) ε, the last one the estimate of x_0.
+"""

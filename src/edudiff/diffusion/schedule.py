@@ -22,10 +22,11 @@ class NoiseSchedule:
     They are kept in float64: in float32, 1 − ᾱ_0 would be off by two parts in ten thousand.
 
     Attributes:
-        betas: the variance that each step adds, strictly between 0 and 1.
+        betas: the variance that each step adds, strictly between 0 and 1; the last one may be 1,
+            and then nothing of the data is left at the end (see `zero_snr`).
 
     Raises:
-        ValueError: if `betas` is not a float64 vector with entries in (0, 1).
+        ValueError: if `betas` is not a float64 vector with entries in (0, 1), but for a last 1.
 
     Source:
         Ho et al. 2020 (arXiv:2006.11239), section 2. In diffusers: `DDPMScheduler.betas`.
@@ -38,9 +39,12 @@ class NoiseSchedule:
         if self.betas.ndim != 1 or self.betas.dtype != torch.float64 or not len(self.betas):
             got = f"{self.betas.dtype} of shape {tuple(self.betas.shape)}"
             raise ValueError(f"betas: expected a float64 vector, got {got}")
-        if not bool(((self.betas > 0) & (self.betas < 1)).all()):
+        inner, last = self.betas[:-1], self.betas[-1]
+        if not bool(((inner > 0) & (inner < 1)).all()) or not 0 < last <= 1:
             low, high = self.betas.min().item(), self.betas.max().item()
-            raise ValueError(f"betas: expected values in (0, 1), got [{low:g}, {high:g}]")
+            raise ValueError(
+                f"betas: expected values in (0, 1), and the last in (0, 1], got [{low:g}, {high:g}]"
+            )
 
     @property
     def num_train_timesteps(self) -> int:

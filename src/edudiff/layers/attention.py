@@ -61,7 +61,8 @@ class Attention(nn.Module):
         Raises:
             ValueError: if the tokens that answer are not as wide as the layer was built for.
         """
-        q, k, v = self._heads(x, context)
+        q, k = self._queries_and_keys(x, context)
+        v = self._heads(self.to_v(x if context is None else context))
         mixture = F.scaled_dot_product_attention(q, k, v)  # what `attend` writes out
         return self.to_out[0](rearrange(mixture, "b heads n d -> b n (heads d)"))
 
@@ -75,20 +76,18 @@ class Attention(nn.Module):
         Raises:
             ValueError: as `forward`.
         """
-        q, k, _ = self._heads(x, context)
+        q, k = self._queries_and_keys(x, context)
         return (q @ k.mT / q.shape[-1] ** 0.5).softmax(dim=-1)
 
-    def _heads(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, each (b, heads, tokens, head_dim)."""
-        context = x if context is None else context
-        if context.shape[-1] != self.to_k.in_features:
-            expected = self.to_k.in_features
-            raise ValueError(f"context: expected tokens {expected} wide, got {context.shape[-1]}")
-        q, k, v = (
-            rearrange(tokens, "b n (heads d) -> b heads n d", heads=self.num_heads)
-            for tokens in (self.to_q(x), self.to_k(context), self.to_v(context))
-        )
-        return q, k, v
+    def _queries_and_keys(self, x: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        answering, expected = x if context is None else context, self.to_k.in_features
+        if answering.shape[-1] != expected:
+            got = answering.shape[-1]
+            raise ValueError(f"context: expected tokens {expected} wide, got {got}")
+        return self._heads(self.to_q(x)), self._heads(self.to_k(answering))
+
+    def _heads(self, tokens: Tensor) -> Tensor:
+        return rearrange(tokens, "b n (heads d) -> b heads n d", heads=self.num_heads)
 
 
 class PixelAttention(Attention):
@@ -108,10 +107,8 @@ class PixelAttention(Attention):
         super().__init__(channels, num_heads=1, head_dim=channels, bias=True)
         self.group_norm = nn.GroupNorm(groups, channels, eps)
 
-    def forward(
-        self, x: Float[Tensor, " b c h w"], context: None = None
-    ) -> Float[Tensor, " b c h w"]:  # type: ignore[override]
-        """Let every pixel ask all the others; there is no context to ask."""
+    def forward(self, x: Float[Tensor, " b c h w"]) -> Float[Tensor, " b c h w"]:  # type: ignore[override]
+        """Let every pixel ask all the others."""
         pixels = rearrange(self.group_norm(x), "b c h w -> b (h w) c")
         answer = super().forward(pixels)
         return x + rearrange(answer, "b (h w) c -> b c h w", h=x.shape[2])

@@ -1,5 +1,7 @@
 """The transformer inside a text-to-image U-Net: pixels ask each other, then the words."""
 
+from functools import partial
+
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
@@ -68,11 +70,11 @@ class TransformerBlock(nn.Module):
 
     def __init__(self, width: int, *, context_dim: int, num_heads: int) -> None:
         super().__init__()
-        heads = {"num_heads": num_heads, "head_dim": width // num_heads}
+        attention = partial(Attention, width, num_heads=num_heads, head_dim=width // num_heads)
         self.norm1 = nn.LayerNorm(width)
-        self.attn1 = Attention(width, **heads)
+        self.attn1 = attention()
         self.norm2 = nn.LayerNorm(width)
-        self.attn2 = Attention(width, context_dim=context_dim, **heads)
+        self.attn2 = attention(context_dim=context_dim)
         self.norm3 = nn.LayerNorm(width)
         self.ff = FeedForward(width)
 
@@ -142,17 +144,18 @@ class PixelTransformer(nn.Module):
         Raises:
             ValueError: if the context's tokens have another width than the layer was built for.
         """
-        height, tokens = x.shape[2], self.norm(x)
-        if not self.linear_projection:
-            tokens = self.proj_in(tokens)
-        tokens = rearrange(tokens, "b c h w -> b (h w) c")
-        if self.linear_projection:
-            tokens = self.proj_in(tokens)
+        h = self.norm(x)
+        tokens = self.proj_in(_tokens(h)) if self.linear_projection else _tokens(self.proj_in(h))
         for block in self.transformer_blocks:
             tokens = block(tokens, context)
         if self.linear_projection:
-            tokens = self.proj_out(tokens)
-        answer = rearrange(tokens, "b (h w) c -> b c h w", h=height)
-        if not self.linear_projection:
-            answer = self.proj_out(answer)
-        return x + answer
+            return x + _picture(self.proj_out(tokens), like=x)
+        return x + self.proj_out(_picture(tokens, like=x))
+
+
+def _tokens(x: Tensor) -> Tensor:
+    return rearrange(x, "b c h w -> b (h w) c")
+
+
+def _picture(tokens: Tensor, *, like: Tensor) -> Tensor:
+    return rearrange(tokens, "b (h w) c -> b c h w", h=like.shape[2])

@@ -33,17 +33,8 @@ def to_transformers(model: CLIP, bos_token_id: int | None = None) -> "CLIPModel"
     from transformers import CLIPConfig, CLIPModel
 
     text, vision = model.text_model, model.vision_model
-    if text.eos_token_id == LEGACY_EOS:
-        raise ValueError("eos_token_id: expected any id but 2, which transformers ignores, got 2")
     config = CLIPConfig(
-        text_config=_tower_config(text.encoder, text.width, model.projection_dim)
-        | {
-            "vocab_size": text.vocab_size,
-            "max_position_embeddings": text.context_length,
-            "bos_token_id": bos_token_id,
-            "eos_token_id": text.eos_token_id,
-            "pad_token_id": text.eos_token_id,
-        },
+        text_config=text_config(text, model.projection_dim, bos_token_id),
         vision_config=_tower_config(vision.encoder, vision.width, model.projection_dim)
         | {"image_size": vision.image_size, "patch_size": vision.patch_size},
         projection_dim=model.projection_dim,
@@ -71,9 +62,9 @@ def from_transformers(reference: "CLIPModel") -> CLIP:
             text.vocab_size,
             text.vocab_size - 1 if legacy else text.eos_token_id,
             context_length=text.max_position_embeddings,
-            **_tower_arguments(text),
+            **tower_arguments(text),
         ),
-        VisionTransformer(vision.image_size, vision.patch_size, **_tower_arguments(vision)),
+        VisionTransformer(vision.image_size, vision.patch_size, **tower_arguments(vision)),
         config.projection_dim,
     )
     model.load_state_dict(reference.state_dict())
@@ -116,7 +107,31 @@ def _tower_config(encoder: Encoder, width: int, projection_dim: int) -> dict[str
     }
 
 
-def _tower_arguments(config: Any) -> dict[str, Any]:
+def text_config(
+    text: TextTransformer, projection_dim: int, bos_token_id: int | None
+) -> dict[str, Any]:
+    """The entries of transformers' configuration of a text tower.
+
+    Raises:
+        ValueError: as `to_transformers`.
+    """
+    if text.eos_token_id == LEGACY_EOS:
+        raise ValueError("eos_token_id: expected any id but 2, which transformers ignores, got 2")
+    return _tower_config(text.encoder, text.width, projection_dim) | {
+        "vocab_size": text.vocab_size,
+        "max_position_embeddings": text.context_length,
+        "bos_token_id": bos_token_id,
+        "eos_token_id": text.eos_token_id,
+        "pad_token_id": text.eos_token_id,
+    }
+
+
+def tower_arguments(config: Any) -> dict[str, Any]:
+    """What our towers must be told to be those of transformers' configuration.
+
+    Raises:
+        ValueError: if it has an activation, a dropout or an epsilon that our towers do not have.
+    """
     for name, expected in {"attention_dropout": 0.0, "layer_norm_eps": 1e-5}.items():
         if getattr(config, name) != expected:
             raise ValueError(f"{name}: expected {expected}, got {getattr(config, name)}")

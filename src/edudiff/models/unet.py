@@ -13,125 +13,19 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from edudiff import checks
 from edudiff.layers.attention import PixelAttention
 from edudiff.layers.embeddings import TimestepEmbedding, sinusoidal_embedding
 from edudiff.layers.pixel_transformer import PixelTransformer
 from edudiff.layers.resnet import ResnetBlock
+from edudiff.models import unet_checks
 from edudiff.models.unet_blocks import MakeAttention, MidBlock, kept_widths, way_down, way_up
 
 TIME_ID_DIM = 256
 """In how many sines and cosines SDXL is told each number about the picture's size."""
 
 
-def ddpm_cifar10() -> "UNet":
-    """The network of Ho et al. 2020 for 32 × 32 pixels: 35,746,307 parameters.
-
-    Source:
-        arXiv:2006.11239, appendix B. As diffusers has it in the repository
-        `google/ddpm-cifar10-32`.
-    """
-    return UNet(
-        block_out_channels=(128, 256, 256, 256),
-        layers_per_block=2,
-        attention_levels=(False, True, False, False),
-        norm_num_groups=32,
-        norm_eps=1e-6,
-        downsample_padding=0,
-        flip_sin_to_cos=False,
-        freq_shift=1,
-    )
-
-
-def stable_diffusion_1() -> "UNet":
-    """The network of Stable Diffusion 1.x: 859,520,964 parameters.
-
-    Source:
-        Rombach et al. 2022 (arXiv:2112.10752). As diffusers has it in the subfolder `unet` of
-        `stable-diffusion-v1-5/stable-diffusion-v1-5`.
-    """
-    return _stable_diffusion(context_dim=768, num_heads=8)
-
-
-def stable_diffusion_2() -> "UNet":
-    """The network of Stable Diffusion 2.x: 865,910,724 parameters.
-
-    Source:
-        As diffusers has it in the subfolder `unet` of `stabilityai/stable-diffusion-2-1`.
-    """
-    return _stable_diffusion(context_dim=1024, num_heads=(5, 10, 20, 20), linear_projection=True)
-
-
-def sdxl() -> "UNet":
-    """The network of SDXL: 2,567,463,684 parameters.
-
-    Source:
-        Podell et al. 2023 (arXiv:2307.01952), table 1. As diffusers has it in the subfolder
-        `unet` of `stabilityai/stable-diffusion-xl-base-1.0`.
-    """
-    return _stable_diffusion(
-        block_out_channels=(320, 640, 1280),
-        attention_levels=(False, True, True),
-        context_dim=2048,
-        num_heads=(5, 10, 20),
-        num_transformer_layers=(1, 2, 10),
-        linear_projection=True,
-        pooled_dim=1280,
-    )
-
-
-def sdxl_refiner() -> "UNet":
-    """The network that refines SDXL's pictures: 2,259,526,660 parameters.
-
-    Source:
-        Podell et al. 2023 (arXiv:2307.01952), section 2.5. As diffusers has it in the subfolder
-        `unet` of `stabilityai/stable-diffusion-xl-refiner-1.0`.
-    """
-    return _stable_diffusion(
-        block_out_channels=(384, 768, 1536, 1536),
-        attention_levels=(False, True, True, False),
-        context_dim=1280,
-        num_heads=(6, 12, 24, 24),
-        num_transformer_layers=4,
-        linear_projection=True,
-        pooled_dim=1280,
-        num_time_ids=5,
-    )
-
-
-def _stable_diffusion(**options: Any) -> "UNet":
-    common = {
-        "in_channels": 4,
-        "out_channels": 4,
-        "block_out_channels": (320, 640, 1280, 1280),
-        "layers_per_block": 2,
-        "attention_levels": (True, True, True, False),
-        "norm_num_groups": 32,
-    }
-    return UNet(**{**common, **options})
-
-
-def _check_widths(widths: Sequence[int], groups: int) -> None:
-    if not widths or any(width < 1 or width % groups for width in widths):
-        raise ValueError(
-            f"block_out_channels: expected multiples of norm_num_groups={groups}, got {widths}"
-        )
-
-
-def _check_clock(dim: int, freq_shift: int) -> None:
-    checks.whole_at_least(0, freq_shift=freq_shift)
-    if dim % 2:
-        raise ValueError(f"block_out_channels[0]: expected an even number, got {dim}")
-    if 2 * freq_shift >= dim:
-        raise ValueError(f"freq_shift: expected a number below {dim // 2}, got {freq_shift}")
-
-
-def _for_each_level(value: int | Sequence[int], levels: int, name: str) -> tuple[int, ...]:
-    values = (value,) * levels if isinstance(value, int) else tuple(value)
-    if len(values) != levels:
-        raise ValueError(f"{name}: expected one entry for each of {levels} levels, got {value}")
-    checks.whole_at_least(1, **{f"{name}[{i}]": each for i, each in enumerate(values)})
-    return values
+def _for_each_level(value: int | Sequence[int], levels: int) -> tuple[int, ...]:
+    return (value,) * levels if isinstance(value, int) else tuple(value)
 
 
 class UNet(nn.Module):
@@ -169,10 +63,10 @@ class UNet(nn.Module):
 
     Raises:
         ValueError: if a number is below 1 (freq_shift: 0), a width is no multiple of
-            `norm_num_groups`, `attention_levels` has not one entry for each level, norm_eps is not
-            above 0, downsample_padding is neither 0 nor 1, with a time, the first width is odd
-            or not above 2 freq_shift, with a context, the heads do not divide a width, or there is
-            a pooled vector without a time.
+            `norm_num_groups`, an option for each level has not one entry for each, norm_eps is not
+            above 0, downsample_padding is neither 0 nor 1; if with a time the first width is odd
+            or not above 2 freq_shift, with a context the heads do not divide a width they look at,
+            or there is a pooled vector without a time.
 
     Source:
         Ronneberger et al. 2015 (arXiv:1505.04597), figure 1; residual blocks, attention and time as
@@ -204,35 +98,20 @@ class UNet(nn.Module):
         skips: bool = True,
     ) -> None:
         super().__init__()
-        checks.whole_at_least(1, in_channels=in_channels, out_channels=out_channels)
-        checks.whole_at_least(1, layers_per_block=layers_per_block, norm_num_groups=norm_num_groups)
-        checks.positive(norm_eps=norm_eps)
-        _check_widths(block_out_channels, norm_num_groups)
-        if downsample_padding not in (0, 1):
-            raise ValueError(f"downsample_padding: expected 0 or 1, got {downsample_padding}")
-        if time_embedding:
-            _check_clock(block_out_channels[0], freq_shift)
-        if attention_levels is None:
-            attention_levels = (False,) * len(block_out_channels)
-        if len(attention_levels) != len(block_out_channels):
-            expected = f"one entry for each of {len(block_out_channels)} levels"
-            raise ValueError(f"attention_levels: expected {expected}, got {attention_levels}")
-        if pooled_dim is not None and not time_embedding:
-            raise ValueError("pooled_dim: expected None without a time embedding, got a number")
         levels = len(block_out_channels)
-        self.num_heads = _for_each_level(num_heads, levels, "num_heads")
-        self.num_transformer_layers = _for_each_level(
-            num_transformer_layers, levels, "num_transformer_layers"
-        )
-        self.context_dim, self.linear_projection = context_dim, linear_projection
-        self.pooled_dim, self.num_time_ids = pooled_dim, num_time_ids
+        looking = (False,) * levels if attention_levels is None else tuple(attention_levels)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.block_out_channels, self.layers_per_block = tuple(block_out_channels), layers_per_block
-        self.attention_levels = tuple(attention_levels)
+        self.attention_levels = looking
         self.mid_block_add_attention = mid_block_add_attention
+        self.context_dim, self.linear_projection = context_dim, linear_projection
+        self.num_heads = _for_each_level(num_heads, levels)
+        self.num_transformer_layers = _for_each_level(num_transformer_layers, levels)
+        self.pooled_dim, self.num_time_ids = pooled_dim, num_time_ids
         self.norm_num_groups, self.norm_eps = norm_num_groups, norm_eps
         self.downsample_padding, self.skips = downsample_padding, skips
         self.flip_sin_to_cos, self.freq_shift = flip_sin_to_cos, freq_shift
+        unet_checks.options(self, time_embedding=time_embedding)
         self._build(4 * block_out_channels[0] if time_embedding else None)
 
     def _build(self, time_embed_dim: int | None) -> None:
@@ -240,21 +119,20 @@ class UNet(nn.Module):
         groups, eps = self.norm_num_groups, self.norm_eps
         resnet = partial(ResnetBlock, temb_channels=time_embed_dim, groups=groups, eps=eps)
         attentions = [self._attention(level) for level in range(len(widths))]
-        on_levels = [
-            make if on else None for make, on in zip(attentions, self.attention_levels, strict=True)
-        ]
+        where = zip(attentions, self.attention_levels, strict=True)
+        on_levels = [attention if here else None for attention, here in where]
+        in_middle = attentions[-1] if self.mid_block_add_attention else None
         kept = [width if self.skips else 0 for width in kept_widths(widths, number)]
 
         self.conv_in = nn.Conv2d(self.in_channels, widths[0], 3, padding=1)
-        self.time_embedding = (
-            TimestepEmbedding(widths[0], time_embed_dim) if time_embed_dim else None
-        )
-        if self.pooled_dim and time_embed_dim:
-            told = self.pooled_dim + self.num_time_ids * TIME_ID_DIM
-            self.add_embedding = TimestepEmbedding(told, time_embed_dim)
+        self.time_embedding = self.add_embedding = None
+        if time_embed_dim is not None:
+            self.time_embedding = TimestepEmbedding(widths[0], time_embed_dim)
+            if self.pooled_dim is not None:
+                told = self.pooled_dim + self.num_time_ids * TIME_ID_DIM
+                self.add_embedding = TimestepEmbedding(told, time_embed_dim)
         self.down_blocks = way_down(widths, number, self.downsample_padding, resnet, on_levels)
-        middle = attentions[-1] if self.mid_block_add_attention else None
-        self.mid_block = MidBlock(widths[-1], resnet, middle)
+        self.mid_block = MidBlock(widths[-1], resnet, in_middle)
         self.up_blocks = way_up(widths, number + 1, kept, resnet, on_levels)
         self.conv_norm_out = nn.GroupNorm(groups, widths[0], eps)
         self.conv_out = nn.Conv2d(widths[0], self.out_channels, 3, padding=1)
@@ -295,34 +173,39 @@ class UNet(nn.Module):
             ValueError: if x is not floating, not (b, in_channels, h, w), or has sides that the
                 network cannot halve often enough; if t is missing, not int64 or not one for each
                 picture, or given to a network that knows no time; if one of the others is missing,
-                of another width or number, or given to a network that does not want it.
+                of another shape, or given to a network that does not want it.
         """
-        self._check_input(x)
-        context = self._check_context(x, encoder_hidden_states)
-        temb = self._embed(t, x)
-        told = self._told(x, text_embeds, time_ids)
-        if temb is not None and told is not None:
-            temb = temb + self.add_embedding(told)
+        unet_checks.picture(x, self.in_channels, len(self.block_out_channels) - 1)
+        context, width = encoder_hidden_states, self.context_dim
+        wanted = None if width is None else (len(x), "m", width)
+        unet_checks.shape(context, wanted, "encoder_hidden_states")
+        temb = self._embed(x, t, text_embeds, time_ids)
+
         states = [self.conv_in(x)]
         for block in self.down_blocks:
             states += block(states[-1], temb, context)
-        x = self.mid_block(states[-1], temb, context)
+        h = self.mid_block(states[-1], temb, context)
         if not self.skips:
             states = [state[:, :0] for state in states]  # bridges without a single channel
         for block in self.up_blocks:
-            x = block(x, states, temb, context)
-        return self.conv_out(F.silu(self.conv_norm_out(x)))
+            h = block(h, states, temb, context)
+        return self.conv_out(F.silu(self.conv_norm_out(h)))
 
-    def _embed(self, t: Tensor | None, x: Tensor) -> Tensor | None:
-        if (t is None) != (self.time_embedding is None):
-            expected, got = ("none", "some") if t is not None else ("one for each picture", "none")
-            raise ValueError(f"t: expected {expected}, as the network was built, got {got}")
+    def _embed(
+        self, x: Tensor, t: Tensor | None, text_embeds: Tensor | None, time_ids: Tensor | None
+    ) -> Tensor | None:
+        """One vector for each picture: the time, for SDXL with the pooled text and the sizes."""
+        unet_checks.time(t, x, wanted=self.time_embedding is not None)
+        pooled = None if self.pooled_dim is None else (len(x), self.pooled_dim)
+        unet_checks.shape(text_embeds, pooled, "text_embeds")
+        unet_checks.shape(time_ids, pooled and (len(x), self.num_time_ids), "time_ids")
         if t is None or self.time_embedding is None:
             return None
-        if t.dtype != torch.int64:
-            raise ValueError(f"t: expected int64 timesteps, got {t.dtype}")
-        checks.one_timestep_each(x, t)
-        return self.time_embedding(self._sinusoids(t, self.block_out_channels[0]).to(x.dtype))
+        temb = self.time_embedding(self._sinusoids(t, self.block_out_channels[0]).to(x.dtype))
+        if text_embeds is None or time_ids is None or self.add_embedding is None:
+            return temb
+        sizes = self._sinusoids(time_ids.flatten(), TIME_ID_DIM).reshape(len(x), -1)
+        return temb + self.add_embedding(torch.cat([text_embeds, sizes], dim=1).to(x.dtype))
 
     def _sinusoids(self, numbers: Tensor, dim: int) -> Tensor:
         half = dim // 2
@@ -330,34 +213,88 @@ class UNet(nn.Module):
         sinusoids = sinusoidal_embedding(numbers, dim, max_period)
         return sinusoids if self.flip_sin_to_cos else sinusoids.roll(half, dims=1)
 
-    def _told(
-        self, x: Tensor, text_embeds: Tensor | None, time_ids: Tensor | None
-    ) -> Tensor | None:
-        """What SDXL is told beside the words: the pooled text, then the sizes' sinusoids."""
-        wanted = {"text_embeds": self.pooled_dim, "time_ids": self.pooled_dim and self.num_time_ids}
-        for (name, width), given in zip(wanted.items(), (text_embeds, time_ids), strict=True):
-            expected = None if width is None else (len(x), width)
-            got = None if given is None else tuple(given.shape)
-            if got != expected:
-                raise ValueError(f"{name}: expected shape {expected}, as built, got {got}")
-        if text_embeds is None or time_ids is None:
-            return None
-        sinusoids = self._sinusoids(time_ids.flatten(), TIME_ID_DIM).reshape(len(x), -1)
-        return torch.cat([text_embeds, sinusoids.to(x.dtype)], dim=1)
 
-    def _check_context(self, x: Tensor, context: Tensor | None) -> Tensor | None:
-        expected = None if self.context_dim is None else f"({len(x)}, m, {self.context_dim})"
-        got = None if context is None else tuple(context.shape)
-        fits = got is not None and (got[0], got[-1]) == (len(x), self.context_dim)
-        if got is not None and not fits or (got is None) != (expected is None):
-            raise ValueError(f"encoder_hidden_states: expected {expected}, as built, got {got}")
-        return context
+def ddpm_cifar10() -> UNet:
+    """The network of Ho et al. 2020 for 32 × 32 pixels: 35,746,307 parameters.
 
-    def _check_input(self, x: Tensor) -> None:
-        checks.floating(x=x)
-        if x.ndim != 4 or x.shape[1] != self.in_channels:
-            expected = f"(b, {self.in_channels}, h, w)"
-            raise ValueError(f"x: expected shape {expected}, got {tuple(x.shape)}")
-        factor = 2 ** (len(self.block_out_channels) - 1)
-        if x.shape[2] % factor or x.shape[3] % factor:
-            raise ValueError(f"x: expected sides divisible by {factor}, got {tuple(x.shape[2:])}")
+    Source:
+        arXiv:2006.11239, appendix B; as diffusers has it in `google/ddpm-cifar10-32`.
+    """
+    return UNet(
+        block_out_channels=(128, 256, 256, 256),
+        layers_per_block=2,
+        attention_levels=(False, True, False, False),
+        norm_num_groups=32,
+        norm_eps=1e-6,
+        downsample_padding=0,
+        flip_sin_to_cos=False,
+        freq_shift=1,
+    )
+
+
+def stable_diffusion_1() -> UNet:
+    """The network of Stable Diffusion 1.x: 859,520,964 parameters.
+
+    Source:
+        Rombach et al. 2022 (arXiv:2112.10752). As diffusers has it in the folder `unet` of
+        `stable-diffusion-v1-5/stable-diffusion-v1-5`.
+    """
+    return _stable_diffusion(context_dim=768, num_heads=8)
+
+
+def stable_diffusion_2() -> UNet:
+    """The network of Stable Diffusion 2.x: 865,910,724 parameters.
+
+    Source:
+        As diffusers has it in the folder `unet` of `stabilityai/stable-diffusion-2-1`.
+    """
+    return _stable_diffusion(context_dim=1024, num_heads=(5, 10, 20, 20), linear_projection=True)
+
+
+def sdxl() -> UNet:
+    """The network of SDXL: 2,567,463,684 parameters.
+
+    Source:
+        Podell et al. 2023 (arXiv:2307.01952), table 1. As diffusers has it in the folder
+        `unet` of `stabilityai/stable-diffusion-xl-base-1.0`.
+    """
+    return _stable_diffusion(
+        block_out_channels=(320, 640, 1280),
+        attention_levels=(False, True, True),
+        context_dim=2048,
+        num_heads=(5, 10, 20),
+        num_transformer_layers=(1, 2, 10),
+        linear_projection=True,
+        pooled_dim=1280,
+    )
+
+
+def sdxl_refiner() -> UNet:
+    """The network that refines SDXL's pictures: 2,259,526,660 parameters.
+
+    Source:
+        Podell et al. 2023 (arXiv:2307.01952), section 2.5. As diffusers has it in the folder
+        `unet` of `stabilityai/stable-diffusion-xl-refiner-1.0`.
+    """
+    return _stable_diffusion(
+        block_out_channels=(384, 768, 1536, 1536),
+        attention_levels=(False, True, True, False),
+        context_dim=1280,
+        num_heads=(6, 12, 24, 24),
+        num_transformer_layers=4,
+        linear_projection=True,
+        pooled_dim=1280,
+        num_time_ids=5,
+    )
+
+
+def _stable_diffusion(**options: Any) -> UNet:
+    common = {
+        "in_channels": 4,
+        "out_channels": 4,
+        "block_out_channels": (320, 640, 1280, 1280),
+        "layers_per_block": 2,
+        "attention_levels": (True, True, True, False),
+        "norm_num_groups": 32,
+    }
+    return UNet(**{**common, **options})

@@ -1,7 +1,8 @@
 """The levels of the U-Net: down, through the middle, and up with what the way down has kept.
 
 Modules and parameters are named as in diffusers, so weights go both ways as they are. What a level
-is made of comes in as functions: (width before, width after) → residual block, width → attention.
+is made of comes in as functions: (width before, width after) → residual block, width → attention,
+which is asked (x), or (x, context) if there is a context.
 """
 
 import itertools
@@ -40,7 +41,9 @@ class Level(nn.Module):
     ) -> Float[Tensor, " b c_out h w"]:
         """Residual block i, then attention i."""
         x = self.resnets[i](x, temb)
-        return self.attentions[i](x, context) if self.attentions else x
+        for attention in self.attentions[i : i + 1]:  # none at all on some levels
+            x = attention(x) if context is None else attention(x, context)
+        return x
 
 
 class DownBlock(Level):
@@ -73,7 +76,10 @@ class DownBlock(Level):
 
 
 class MidBlock(Level):
-    """The smallest level: refine, look around, refine; in diffusers: `UNetMidBlock2D`, or with `CrossAttn`."""
+    """The smallest level: refine, look around, refine.
+
+    In diffusers: `UNetMidBlock2D`, or `UNetMidBlock2DCrossAttn`.
+    """
 
     def __init__(
         self, width: int, resnet: MakeResnet, attention: MakeAttention | None = None
