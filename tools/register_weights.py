@@ -1,6 +1,7 @@
 """Put a trained model among the shipped weights, and enter sizes and hashes in the package's table.
 
 python tools/register_weights.py runs/vae tiny-vae    takes the model of a finished training
+python tools/register_weights.py runs/sd-vae tiny-sd/vae     takes it as a part of a pipeline
 python tools/register_weights.py                      only enters what lies there
 """
 
@@ -26,14 +27,18 @@ def take(run: Path, folder: Path) -> None:
     """
     if not (run / "model").is_dir():
         raise ValueError(f"{run}: expected a finished training with a model in it, got none")
-    files = {file.name: file for file in (run / "model").iterdir()}
+    files = {file.relative_to(run / "model").as_posix(): file for file in _files(run / "model")}
     files["training.jsonl"], files["settings.json"] = run / "log.jsonl", run / "settings.json"
     pictures = sorted((run / "samples").glob("step-*.png"))
     if pictures:
         files["samples.png"] = pictures[-1]
-    folder.mkdir(parents=True, exist_ok=True)
     for name, file in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, folder / name)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.is_file())
 
 
 def register(root: Path) -> registry.Table:
@@ -46,7 +51,7 @@ def register(root: Path) -> registry.Table:
     for folder in folders:
         if not any(folder.rglob("*.safetensors")):
             raise ValueError(f"{folder}: expected a .safetensors file in it, got none")
-    size = sum(file.stat().st_size for file in (root / "weights").rglob("*") if file.is_file())
+    size = sum(file.stat().st_size for file in _files(root / "weights"))
     if size > LARGEST:
         raise ValueError(f"{root / 'weights'}: expected at most {LARGEST} bytes, got {size}")
     table = {folder.name: registry.fingerprints(folder) for folder in folders}

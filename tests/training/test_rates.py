@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from edudiff.training.rates import two_cycles
+from edudiff.training.rates import trapezoid, two_cycles
 
 
 def rates(highest=1.0, refining=0.25, *, switch=100, num_steps=300):
@@ -81,3 +81,30 @@ def test_the_switch_must_lie_within_the_training(switch, num_steps, refusal):
 def test_rates_must_be_above_zero(name, refusal):
     with refusal(f"{name}: expected a number above 0, got 0.0"):
         rates(**{name: 0.0})
+
+
+def test_a_trapezoid_rises_stays_and_falls():
+    share = trapezoid(100, rise=0.1, fall=0.3)
+    seen = torch.tensor([share(step) for step in range(100)])
+    assert (seen[:10].diff() > 0).all() and (seen[9:70] == 1).all() and (seen[71:].diff() < 0).all()
+    assert seen[0] == pytest.approx(0.1) and seen[-1] == pytest.approx(1 / 30)
+
+
+def test_a_trapezoid_is_nothing_at_its_end_and_never_below():
+    share = trapezoid(10)
+    assert share(10) == 0 and share(12) == 0
+
+
+def test_while_it_stays_the_rate_does_not_depend_on_the_length():
+    assert trapezoid(100)(50) == trapezoid(1000)(50 + 20) == 1
+
+
+@pytest.mark.parametrize("options", [{"rise": -0.1}, {"fall": -0.1}, {"rise": 0.6, "fall": 0.5}])
+def test_a_trapezoid_refuses_shares_that_do_not_fit(options, refusal):
+    with refusal("rise and fall: expected at most 1 together"):
+        trapezoid(10, **options)
+
+
+def test_a_trapezoid_refuses_no_steps(refusal):
+    with refusal("num_steps: expected a whole number ≥ 1, got 0"):
+        trapezoid(0)

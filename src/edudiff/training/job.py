@@ -103,12 +103,14 @@ class Recipe:
         num_steps: steps of the shipped weights.
         batch_size: rows of a batch, over all processes.
         prepare: (seed, number of steps) → the job. The networks are made on the CPU.
+        measure_shipped: measures the weights that lie in the package.
     """
 
     name: str
     num_steps: int
     batch_size: int
     prepare: Callable[[int, int], Job]
+    measure_shipped: Callable[[], Mapping[str, float]] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
-"""A learning rate that rises and falls twice, the second time less."""
+"""Learning rates that change: twice up and down, or up, level and down."""
 
 import math
+from collections.abc import Callable
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, SequentialLR
@@ -47,3 +48,29 @@ def two_cycles(
         LambdaLR(optimizer, refining_share),
     ]
     return SequentialLR(optimizer, cycles, milestones=[switch])
+
+
+def trapezoid(num_steps: int, *, rise: float = 0.02, fall: float = 0.3) -> Callable[[int], float]:
+    """A learning rate that rises, stays and falls to nothing, each time in a straight line.
+
+    It says nothing about the length while it stays, so a training can be judged half-way.
+
+    Args:
+        num_steps: steps in all.
+        rise: share of the steps in which it rises.
+        fall: share of the steps in which it falls.
+
+    Returns:
+        The function from steps done to a share of the highest rate, for PyTorch's `LambdaLR`.
+
+    Raises:
+        ValueError: if num_steps is below 1 or the shares are not between 0 and 1 together.
+
+    Source:
+        Hägele et al. 2024 (arXiv:2405.18392), section 3: as good as a cosine.
+    """
+    checks.whole_at_least(1, num_steps=num_steps)
+    if rise < 0 or fall < 0 or rise + fall > 1:
+        raise ValueError(f"rise and fall: expected at most 1 together, got {rise} and {fall}")
+    up, down = max(1, rise * num_steps), max(1, fall * num_steps)
+    return lambda step: max(0.0, min(1.0, (step + 1) / up, (num_steps - step) / down))

@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import diffusers
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.nn.functional import max_pool2d
 
+from edudiff.checkpoints import registry
 from edudiff.data import drawing, scenes
 from edudiff.evaluation import oracle
 from edudiff.models.vae import AutoencoderKL
-from edudiff.models.vae_bridge import to_diffusers
+from edudiff.models.vae_bridge import from_diffusers, to_diffusers
 from edudiff.training.job import Batch, Job, Recipe
 from edudiff.training.rates import two_cycles
 
@@ -74,6 +76,12 @@ def reconstruct(
 ) -> Float[Tensor, " b 3 h w"]:
     """Pictures through the most likely latents and back, in [-1, 1]."""
     return torch.cat([model(some).clamp(-1, 1) for some in pictures.split(64)])
+
+
+def pairs(model: AutoencoderKL) -> Float[Tensor, " b 3 h w"]:
+    """Test pictures, each followed by its reconstruction."""
+    pictures = drawing.draw(test_scenes(24), SIZE).to(next(model.parameters()).device)
+    return torch.stack([pictures, reconstruct(model, pictures)], dim=1).flatten(0, 1)
 
 
 @torch.no_grad()
@@ -141,11 +149,6 @@ def prepare(seed: int, num_steps: int) -> Job:
         loss = reconstruction + KL_WEIGHT * kl
         return {"loss": loss, "reconstruction": reconstruction, "kl": kl}
 
-    def sample(weights: AutoencoderKL) -> Tensor:
-        pictures = drawing.draw(test_scenes(24), SIZE).to(next(weights.parameters()).device)
-        pairs = torch.stack([pictures, reconstruct(weights, pictures)], dim=1)
-        return pairs.flatten(0, 1)
-
     return Job(
         model,
         optimizer,
@@ -154,10 +157,21 @@ def prepare(seed: int, num_steps: int) -> Job:
         scheduler=scheduler,
         ema_decay=0.999,
         max_grad_norm=1.0,
-        sample=sample,
+        sample=pairs,
         measure=measure,
         export=export,
     )
 
 
-RECIPE = Recipe("vae", num_steps=28_000, batch_size=8, prepare=prepare)
+def load_shipped() -> AutoencoderKL:
+    """The weights that lie in the package."""
+    return from_diffusers(diffusers.AutoencoderKL.from_pretrained(registry.path("tiny-vae")))
+
+
+RECIPE = Recipe(
+    "vae",
+    num_steps=28_000,
+    batch_size=8,
+    prepare=prepare,
+    measure_shipped=lambda: measure(load_shipped()),
+)

@@ -1,0 +1,67 @@
+"""The last touch for the shipped Stable Diffusion: its decoder alone goes on learning.
+
+The encoder stays as it is, so latents mean what they meant and the U-Net need not learn anything
+anew. The decoder still sees latents with noise on them, as a denoiser's are never exact.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from edudiff.models import vae_bridge
+from edudiff.models.vae import AutoencoderKL
+from edudiff.training.job import Batch, Job, Recipe
+from edudiff.training.rates import trapezoid
+from edudiff.training.recipes import tiny_sd_vae, tiny_vae
+
+LEARNING_RATE = 6e-4
+MOST_NOISE = 0.25
+
+
+def prepare(seed: int, num_steps: int) -> Job:
+    """Take the autoencoder inside the shipped Stable Diffusion, and train its decoder further."""
+    torch.manual_seed(seed)
+    model = tiny_sd_vae.load_shipped().float()
+    learning = torch.nn.ModuleList([model.post_quant_conv, model.decoder])
+    optimizer = torch.optim.AdamW(
+        learning.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.0
+    )
+
+    def whole(decoder: torch.nn.ModuleList) -> AutoencoderKL:
+        model.post_quant_conv, model.decoder = decoder  # type: ignore[assignment]
+        return model
+
+    def draw(batch_size: int, generator: Generator) -> Batch:
+        return tiny_sd_vae.pictures_and_noise(model, batch_size, MOST_NOISE, generator)
+
+    def losses(batch: Batch) -> dict[str, Tensor]:
+        with torch.no_grad():
+            latents = model.encode(batch["pictures"]).mean
+            latents = tiny_sd_vae.disturbed(latents, batch["noise"], batch["share"])
+        into, decoder = learning
+        x_hat = decoder(into(latents)).float()
+        weight = tiny_vae.OBJECT_WEIGHT
+        return {"loss": tiny_vae.reconstruction_loss(x_hat, batch["pictures"], weight)}
+
+    def export(weights: torch.nn.ModuleList, folder: Path) -> None:
+        reference = vae_bridge.to_diffusers(whole(weights), sample_size=tiny_vae.SIZE)
+        reference.half().save_pretrained(folder)
+
+    return Job(
+        learning,
+        optimizer,
+        draw,
+        losses,
+        scheduler=LambdaLR(optimizer, trapezoid(num_steps, fall=0.6)),
+        ema_decay=0.998,
+        max_grad_norm=1.0,
+        frozen=(model.encoder, model.quant_conv),
+        sample=lambda weights: tiny_vae.pairs(whole(weights)),
+        measure=lambda weights: tiny_sd_vae.measure(whole(weights)),
+        export=export,
+    )
+
+
+RECIPE = Recipe("stable-diffusion-decoder", num_steps=6000, batch_size=8, prepare=prepare)
