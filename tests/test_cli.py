@@ -116,7 +116,53 @@ def test_an_interruption_says_that_the_same_command_goes_on(monkeypatch, capsys)
     assert "the same command goes on" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words, part", [(["--help"], "train"), (["train", "--help"], "vae, clip")])
+def shipped(monkeypatch: pytest.MonkeyPatch, measure: object) -> None:
+    """Let the toy recipe have shipped weights, measured by that."""
+    toy = SimpleNamespace(RECIPE=SimpleNamespace(measure_shipped=measure))
+    monkeypatch.setitem(sys.modules, "toy_recipe", toy)
+
+
+def test_shipped_weights_are_measured_without_training(monkeypatch, capsys):
+    shipped(monkeypatch, lambda: {"psnr": 30.0, "kept": 0.97346})
+    assert cli.main(["train", "toy", "--evaluate"]) == 0
+    assert capsys.readouterr().out == "toy: shipped weights, psnr 30, kept 0.9735\n"
+    assert list(Path().iterdir()) == []
+
+
+def test_without_shipped_weights_there_is_nothing_to_measure(monkeypatch, capsys):
+    shipped(monkeypatch, None)
+    said = failure(["train", "toy", "--evaluate"], capsys)
+    assert "toy: expected shipped weights to measure, got none" in said
+
+
+@pytest.mark.parametrize(
+    "words", ["--steps 3", "--batch-size 3", "--out here", "--log-every 2", "--checkpoint-every 2"]
+)
+def test_measuring_takes_no_options_of_training(words, monkeypatch, capsys):
+    shipped(monkeypatch, lambda: {"psnr": 30.0})
+    said = failure(["train", "toy", "--evaluate", *words.split()], capsys)
+    assert f"{words.split()[0]}: expected nothing beside --evaluate" in said
+
+
+def test_an_interruption_of_another_command_promises_nothing(monkeypatch, capsys):
+    def interrupt(options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.doctor, "run", interrupt)
+    assert cli.main(["doctor"]) == 130
+    assert capsys.readouterr().err == "\nedudiff: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    "words, part",
+    [
+        (["--help"], "train"),
+        (["--help"], "generate"),
+        (["--help"], "doctor"),
+        (["train", "--help"], "vae, clip"),
+        (["generate", "--help"], "--guidance"),
+    ],
+)
 def test_help_names_what_there_is(words, part, capsys):
     with pytest.raises(SystemExit) as exit:
         cli.main(words)
@@ -130,10 +176,11 @@ def test_the_version_is_the_package_s(capsys):
     assert capsys.readouterr().out == f"edudiff {cli.edudiff.__version__}\n"
 
 
-def test_help_comes_without_loading_what_trains():
-    code = "import sys, edudiff.cli as c; c.make_parser(); print('accelerate' in sys.modules)"
+def test_help_comes_without_loading_what_trains_and_draws():
+    heavy = "{'accelerate', 'diffusers'} & {*sys.modules}"
+    code = f"import sys, edudiff.cli as c; c.make_parser(); print({heavy})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
+    assert done.stdout == "set()\n"
 
 
 def test_the_console_command_is_this_one():

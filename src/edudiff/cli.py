@@ -1,4 +1,4 @@
-"""The command line: `edudiff train` makes the weights that the book ships."""
+"""The command line: `edudiff generate`, `edudiff train` and `edudiff doctor`."""
 
 import argparse
 import importlib
@@ -8,10 +8,15 @@ from pathlib import Path
 
 import edudiff
 from edudiff import checks
+from edudiff.commands import doctor, generate
+from edudiff.commands.numbers import seed, whole_number
 
 RECIPES = {
     "vae": "edudiff.training.recipes.tiny_vae",
     "clip": "edudiff.training.recipes.tiny_clip",
+    "stable-diffusion-vae": "edudiff.training.recipes.tiny_sd_vae",
+    "stable-diffusion-decoder": "edudiff.training.recipes.tiny_sd_decoder",
+    "stable-diffusion": "edudiff.training.recipes.tiny_sd",
 }
 """What can be trained → the module with its `RECIPE`, imported only when it is asked for."""
 
@@ -27,37 +32,39 @@ several processes on one machine, which share each batch and take the same steps
   accelerate launch --num_processes 2 -m edudiff.cli train vae     on two GPUs
   torchrun --nproc-per-node 2 -m edudiff.cli train vae             on two CPU cores"""
 
-
-def _whole_number(text: str) -> int:
-    try:
-        checks.whole_at_least(1, number=int(text))
-    except ValueError:
-        message = f"expected a whole number ≥ 1, got {text!r}"
-        raise argparse.ArgumentTypeError(message) from None
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    return 0 if text == "0" else _whole_number(text)
+RAW = argparse.RawDescriptionHelpFormatter
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="edudiff", description=edudiff.__doc__)
     parser.add_argument("--version", action="version", version=f"edudiff {edudiff.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, module, meaning in (
+        ("generate", generate, "draw what a text says"),
+        ("doctor", doctor, "look whether everything is there that edudiff needs"),
+    ):
+        command = commands.add_parser(
+            name, help=meaning, description=module.DESCRIPTION, formatter_class=RAW
+        )
+        command.set_defaults(run=module.run)
+        module.add_arguments(command)
     train = commands.add_parser(
         "train",
         help="train one of the book's small models",
         description=TRAIN,
         epilog=TRAIN_MORE,
-        formatter_class=raw,
+        formatter_class=RAW,
     )
     train.set_defaults(run=train_model)
+    _add_train_arguments(train)
+    return parser
+
+
+def _add_train_arguments(train: argparse.ArgumentParser) -> None:
     train.add_argument("name", help=f"what to train: {', '.join(RECIPES)}")
     train.add_argument("--out", type=Path, help="folder to write to (runs/NAME)")
-    train.add_argument("--seed", type=_seed, default=0, help="decides every weight and batch (0)")
+    train.add_argument("--seed", type=seed, default=0, help="decides every weight and batch (0)")
     for flag, meaning in {
         "--steps": "steps in all (the recipe's)",
         "--batch-size": "pictures in a step, over all processes (the recipe's)",
@@ -65,14 +72,18 @@ def make_parser() -> argparse.ArgumentParser:
         "--sample-every": "steps between two sample pictures (1000)",
         "--checkpoint-every": "steps between two checkpoints (500)",
     }.items():
-        train.add_argument(flag, type=_whole_number, metavar="N", help=meaning)
+        train.add_argument(flag, type=whole_number, metavar="N", help=meaning)
     train.add_argument(
         "--mixed-precision",
         choices=["no", "bf16", "fp16"],
         default="no",
         help="what to compute in where float32 is not needed (no)",
     )
-    return parser
+    train.add_argument(
+        "--evaluate",
+        action="store_true",
+        help="train nothing: measure the shipped weights and print the line of their quality",
+    )
 
 
 def train_model(options: argparse.Namespace) -> None:
@@ -82,6 +93,8 @@ def train_model(options: argparse.Namespace) -> None:
         ValueError: if there is no such recipe, or the training refuses to begin.
     """
     module = checks.choose("recipe", options.name, RECIPES)
+    if options.evaluate:
+        return evaluate(options, module)
     from edudiff.training.job import Every, Settings  # here, so that help comes quickly
     from edudiff.training.run import run
 
@@ -102,21 +115,40 @@ def train_model(options: argparse.Namespace) -> None:
     run(recipe, options.out or Path("runs") / options.name, settings, every)
 
 
+def evaluate(options: argparse.Namespace, module: str) -> None:
+    """Measure the weights that are shipped under a recipe's name, and print one line.
+
+    Raises:
+        ValueError: if none are shipped, or an option of training was given too.
+    """
+    training = "out steps batch_size log_every sample_every checkpoint_every".split()
+    given = [name for name in training if getattr(options, name) is not None]
+    if given:
+        option = f"--{given[0].replace('_', '-')}"
+        raise ValueError(f"{option}: expected nothing beside --evaluate, which trains nothing")
+    measure = importlib.import_module(module).RECIPE.measure_shipped
+    if measure is None:
+        raise ValueError(f"{options.name}: expected shipped weights to measure, got none")
+    quality = ", ".join(f"{name} {value:.4g}" for name, value in measure().items())
+    print(f"{options.name}: shipped weights, {quality}")
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command; the exit status comes out.
 
-    0: done. 1: training broke off. 2: something was asked for that cannot be. 130: interrupted.
+    0: done. 1: it broke off, or the doctor found something broken. 2: something was asked for that
+    cannot be. 130: interrupted.
     """
     options = make_parser().parse_args(words)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except KeyboardInterrupt:
-        print("\nedudiff: interrupted; the same command goes on", file=sys.stderr)
+        rest = "; the same command goes on" if options.command == "train" else ""
+        print(f"\nedudiff: interrupted{rest}", file=sys.stderr)
         return 130
     except (ValueError, FloatingPointError, OSError) as error:
         print(f"edudiff {options.command}: error: {error}", file=sys.stderr)
         return 2 if isinstance(error, ValueError) else 1
-    return 0
 
 
 if __name__ == "__main__":

@@ -6,14 +6,15 @@ import sys
 
 import pytest
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, StableDiffusionPipeline
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from edudiff.checkpoints import registry
 from edudiff.data import captions, drawing, scenes
 from edudiff.data.tokens import tokenize
 from edudiff.models import clip_bridge, vae_bridge
-from edudiff.training.recipes import tiny_clip, tiny_vae
+from edudiff.pipelines.text_to_image import generate, load
+from edudiff.training.recipes import tiny_clip, tiny_sd, tiny_sd_vae, tiny_vae
 
 SEEDS = range(2**31, 2**31 + 16)
 
@@ -35,12 +36,26 @@ def measured(vae, clip):
     return {
         "tiny-vae": tiny_vae.measure(vae_bridge.from_diffusers(vae)),
         "tiny-clip": tiny_clip.measure(clip_bridge.from_transformers(model), tokenizer),
+        "tiny-sd/vae": tiny_sd_vae.measure(tiny_sd_vae.load_shipped()),
+        "tiny-sd": tiny_sd.measure_shipped(),
     }
 
 
+def folder_of(name):
+    model, *part = name.split("/")
+    return registry.path(model).joinpath(*part)
+
+
 def logged(name):
-    *_, last = (registry.path(name) / "training.jsonl").read_text().splitlines()
+    *_, last = (folder_of(name) / "training.jsonl").read_text().splitlines()
     return json.loads(last)["quality"]
+
+
+TRAINED = ("tiny-clip", "tiny-sd", "tiny-sd/vae", "tiny-vae")
+
+
+def test_every_shipped_folder_is_looked_at():
+    assert {name.split("/")[0] for name in TRAINED} == set(registry.read_table())
 
 
 # Training measured the weights before they were rounded to half precision.
@@ -48,15 +63,15 @@ NEARLY = {"psnr": 0.05}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(registry.read_table()))
+@pytest.mark.parametrize("name", TRAINED)
 def test_measuring_again_gives_the_last_line_of_the_training_log(name, measured):
     for word, value in logged(name).items():
         assert measured[name][word] == pytest.approx(value, abs=NEARLY.get(word, 0.01)), word
 
 
-@pytest.mark.parametrize("name", sorted(registry.read_table()))
+@pytest.mark.parametrize("name", TRAINED)
 def test_the_card_gives_the_figures_of_the_log(name):
-    card = (registry.path(name) / "README.md").read_text(encoding="utf-8")
+    card = (folder_of(name) / "README.md").read_text(encoding="utf-8")
     for word, value in logged(name).items():
         shown = f"{value:.1f} dB" if word == "psnr" else f"{100 * value:.1f} %"
         assert shown in card, f"{word}: {shown}"
@@ -122,6 +137,34 @@ def test_the_text_encoder_alone_can_be_loaded_from_the_clip(clip):
     with torch.no_grad():
         alone, inside = text(input_ids=ids), model.text_model(input_ids=ids)
     torch.testing.assert_close(alone.pooler_output, inside.pooler_output)
+
+
+def test_diffusers_draws_with_the_shipped_pipeline_what_ours_draws():
+    ours, theirs = (
+        load(registry.path("tiny-sd")),
+        StableDiffusionPipeline.from_pretrained(registry.path("tiny-sd")),
+    )
+    theirs.set_progress_bar_config(disable=True)
+    noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(7))
+    drawn = theirs(
+        "a red circle", latents=noise, num_inference_steps=20, guidance_scale=4, output_type="pt"
+    ).images
+    again = generate(
+        ours,
+        ["a red circle"],
+        generator=torch.Generator().manual_seed(7),
+        num_inference_steps=20,
+        guidance_scale=4,
+    )
+    torch.testing.assert_close(again / 2 + 0.5, drawn, atol=1 / 255, rtol=0)
+
+
+def test_the_text_encoder_of_the_pipeline_is_that_of_clip(clip):
+    alone = CLIPTextModel.from_pretrained(registry.path("tiny-sd") / "text_encoder").state_dict()
+    inside = clip[0].text_model.state_dict()
+    assert len(alone) == len(inside)
+    for name, weight in alone.items():
+        assert torch.equal(weight.float(), inside[name.removeprefix("text_model.")].float()), name
 
 
 def test_every_word_of_a_caption_is_one_token(clip):

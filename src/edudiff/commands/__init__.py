@@ -1,0 +1,1 @@
+"""What the commands of `edudiff` do; `edudiff.cli` reads their words."""

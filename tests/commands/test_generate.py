@@ -1,0 +1,227 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from edudiff import checkpoints, cli
+from edudiff.checkpoints import registry
+from edudiff.display.encode import to_image
+from edudiff.evaluation import oracle
+from edudiff.pipelines import text_to_image
+
+PROMPT = "a red circle left of a blue square"
+
+
+@pytest.fixture(autouse=True)
+def located(pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """Draw with random weights, in an empty folder; which weights were asked for comes out."""
+    asked = []
+
+    def locate(*arguments):
+        asked.append(arguments)
+        return pipeline
+
+    monkeypatch.setattr(checkpoints, "locate", locate)
+    monkeypatch.chdir(tmp_path)
+    return asked
+
+
+def pixels(path: str) -> bytes:
+    with Image.open(path) as image:
+        return image.convert("RGB").tobytes()
+
+
+def drawn(*words: str) -> bytes:
+    assert cli.main(["generate", PROMPT, "--steps", "3", "--out", "x.png", *words]) == 0
+    return pixels("x.png")
+
+
+def refused(*words: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """What is said about words that must be refused with status 2, leaving nothing behind."""
+    try:
+        status = cli.main(["generate", *words])
+    except SystemExit as exit:
+        status = exit.code
+    assert status == 2
+    assert list(Path().iterdir()) == []
+    return capsys.readouterr().err
+
+
+def test_the_picture_is_the_pipeline_s(pipeline):
+    pictures = text_to_image.generate(
+        text_to_image.load(pipeline),
+        [PROMPT],
+        generator=torch.Generator().manual_seed(3),
+        num_inference_steps=4,
+        guidance_scale=2.0,
+        negative_prompts=["a big green star"],
+        sampler="euler",
+    )
+    words = "--steps 4 --guidance 2 --seed 3 --sampler euler --negative".split()
+    assert drawn(*words, "a big green star") == to_image(pictures[0]).tobytes()
+
+
+def test_it_says_what_it_wrote_and_shows_how_far_it_is(capsys):
+    drawn()
+    out, err = capsys.readouterr()
+    assert out.startswith("x.png: 32 × 32 pixels, ")
+    assert "drawing: 100%" in err and "3/3" in err
+
+
+def test_the_same_words_draw_the_same_picture():
+    assert drawn("--seed", "5") == drawn("--seed", "5") != drawn("--seed", "6")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--steps", "2"],
+        ["--guidance", "1"],
+        ["--sampler", "ddim"],
+        ["--negative", "a big green star"],
+    ],
+)
+def test_every_option_changes_the_picture(words):
+    assert drawn(*words) != drawn()
+
+
+def test_several_pictures_come_as_a_grid_that_begins_with_the_first():
+    first = drawn()
+    with Image.open("x.png") as image:
+        width, height = image.size
+    drawn("--count", "3")
+    with Image.open("x.png") as image:
+        assert image.size == (2 * width + 1, 2 * height + 1)
+        assert image.convert("RGB").crop((0, 0, width, height)).tobytes() == first
+
+
+def test_many_pictures_are_drawn_a_few_at_a_time_and_none_is_missing(capsys):
+    drawn("--count", "5", "--steps", "1")  # one at a time, as it is not a shipped model
+    assert "5/5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", ["auto", "tiny", "full"])
+def test_the_size_decides_the_weights(size, located):
+    drawn("--size", size)
+    assert located == [("stable-diffusion", size)]
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim", "euler", "euler-ancestral", "heun"])
+def test_every_sampler_draws(sampler):
+    drawn("--sampler", sampler)
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "x.webp"])
+def test_other_formats_are_written_too(name):
+    assert cli.main(["generate", PROMPT, "--steps", "1", "--count", "2", "--out", name]) == 0
+    with Image.open(name) as image:
+        assert image.size == (65, 32)
+
+
+def test_nothing_is_loaded_for_what_is_refused_at_once(located, capsys):
+    refused("", capsys=capsys)
+    refused(PROMPT, "--sampler", "eular", capsys=capsys)
+    refused(PROMPT, "--out", "x.txt", capsys=capsys)
+    assert located == []
+
+
+@pytest.mark.parametrize("prompt", ["", "  "])
+def test_an_empty_prompt_is_refused(prompt, capsys):
+    assert f"prompt: expected some words, got {prompt!r}" in refused(prompt, capsys=capsys)
+
+
+def test_of_a_prompt_that_is_too_long_the_words_to_cut_are_named(capsys):
+    said = refused(f"{PROMPT} a big green star", capsys=capsys)
+    assert "expected at most 10 tokens, got 12" in said
+    assert "'green star'" in said
+
+
+@pytest.mark.parametrize("steps", ["0", "-1", "many"])
+def test_no_steps_at_all_are_refused(steps, capsys):
+    said = refused(PROMPT, "--steps", steps, capsys=capsys)
+    assert f"argument --steps: expected a whole number ≥ 1, got '{steps}'" in said
+
+
+def test_more_steps_than_there_are_timesteps_are_refused(capsys):
+    said = refused(PROMPT, "--steps", "1001", capsys=capsys)
+    assert "num_inference_steps" in said and "1000" in said and "1001" in said
+
+
+@pytest.mark.parametrize("guidance", ["-1", "nan"])
+def test_negative_guidance_is_refused(guidance, capsys):
+    said = refused(PROMPT, f"--guidance={guidance}", capsys=capsys)
+    assert f"argument --guidance: expected a number ≥ 0, got '{guidance}'" in said
+
+
+def test_an_unknown_sampler_is_answered_with_the_nearest(capsys):
+    said = refused(PROMPT, "--sampler", "eular", capsys=capsys)
+    assert "unknown sampler: expected one of" in said and "Did you mean 'euler'?" in said
+
+
+def test_an_unknown_size_is_refused(capsys):
+    assert "invalid choice: 'huge'" in refused(PROMPT, "--size", "huge", capsys=capsys)
+
+
+@pytest.mark.parametrize("out", ["x.txt", ".", "nowhere/x.png"])
+def test_a_file_that_cannot_be_is_refused(out, capsys):
+    assert "--out: expected" in refused(PROMPT, "--out", out, capsys=capsys)
+
+
+def test_weights_that_cannot_be_had_are_an_error_in_a_sentence(monkeypatch, capsys):
+    def locate(*arguments):
+        raise ConnectionError("stable-diffusion: the hub cannot be reached")
+
+    monkeypatch.setattr(checkpoints, "locate", locate)
+    assert cli.main(["generate", PROMPT, "--size", "full"]) == 1
+    said = capsys.readouterr().err
+    assert said == "edudiff generate: error: stable-diffusion: the hub cannot be reached\n"
+    assert list(Path().iterdir()) == []
+
+
+def test_an_interruption_leaves_nothing(monkeypatch, capsys):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(text_to_image, "decode", interrupt)
+    assert cli.main(["generate", PROMPT, "--steps", "1", "--out", "x.png"]) == 130
+    assert capsys.readouterr().err.endswith("edudiff: interrupted\n")
+    assert list(Path().iterdir()) == []
+
+
+ON_A_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from edudiff import checkpoints, cli
+checkpoints.locate = lambda *arguments: Path(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+sys.exit(cli.main(["generate", "a big green star", "--steps", "1", "--out", "x.png"]))
+"""
+
+
+def test_a_file_that_does_not_fit_is_not_written_in_part(pipeline, tmp_path):
+    (tmp_path / "x.png").write_text("an older picture")
+    command = [sys.executable, "-c", ON_A_FULL_DISK, str(pipeline)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "edudiff generate: error: x.png: File too large. Nothing was written." in done.stderr
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["an older picture"]
+
+
+SHIPPED = "model_index.json" in registry.read_table().get("tiny-sd", {})
+
+
+@pytest.mark.skipif(not SHIPPED, reason="tiny-sd is not shipped yet")
+def test_the_shipped_model_draws_what_the_prompt_says(monkeypatch):
+    monkeypatch.setattr(checkpoints, "locate", lambda *arguments: registry.path("tiny-sd"))
+    words = ["generate", PROMPT, "--count", "4", "--out", "x.png"]
+    assert cli.main(words) == 0
+    with Image.open("x.png") as image:
+        assert image.size == (2 * 64 + 1, 2 * 64 + 1)
+        boxes = [(x, y, x + 64, y + 64) for y in (0, 65) for x in (0, 65)]
+        arrays = [np.array(image.convert("RGB").crop(box)) for box in boxes]
+    pictures = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2) / 127.5 - 1
+    assert sum(verdict.all for verdict in oracle.judge(pictures, [PROMPT] * 4)) >= 2
