@@ -343,8 +343,9 @@ def test_ddim_with_eta_one_walks_as_ddpm(prediction_type):
 # The law that comes out, where it is known.
 
 
-@pytest.mark.parametrize("prediction_type", TYPES)
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize(
+    ("name", "prediction_type"), list(zip(SAMPLERS, [*TYPES, *TYPES], strict=True))
+)
 def test_every_sampler_draws_the_gaussian_whose_ideal_denoiser_it_is_given(
     name, prediction_type, generator
 ):

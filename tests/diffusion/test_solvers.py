@@ -133,7 +133,7 @@ def test_the_first_step_of_dpm_solver_is_that_of_ddim():
 MEAN, STD = 0.7, 0.4
 
 
-def even_in_lambda(doublings: int = 12) -> NoiseSchedule:
+def even_in_lambda(doublings: int = 10) -> NoiseSchedule:
     """2^doublings + 1 timesteps between which log(√ᾱ / √(1 − ᾱ)) falls evenly from 3 to −3."""
     lambdas = torch.linspace(3, -3, 2**doublings + 1, dtype=torch.float64)
     alphas_cumprod = (2 * lambdas).sigmoid()
@@ -166,13 +166,11 @@ def error(sampler: object, num_steps: int) -> float:
     return (found - exact(normal(1), last, 0)).abs().max().item()
 
 
-@pytest.mark.parametrize(
-    ("sampler", "order"), [(euler, 1), (ddim, 1), (heun, 2), (dpm_solver_pp, 2)]
-)
+@pytest.mark.parametrize(("sampler", "order"), [(euler, 1), (heun, 2), (dpm_solver_pp, 2)])
 def test_twice_the_steps_make_the_error_smaller_by_two_to_the_order(sampler, order):
-    errors = torch.tensor([error(sampler, 2**k) for k in (6, 7, 8, 9)], dtype=torch.float64)
+    errors = torch.tensor([error(sampler, 2**k) for k in (5, 6, 7, 8)], dtype=torch.float64)
     orders = -errors.log2().diff()
-    # The order is reached in the limit; by 512 steps it is within 4 %.
+    # The order is reached in the limit; by 256 steps it is within 4 %.
     assert (orders - order).abs().max() < 0.15
     assert orders[-1].item() == pytest.approx(order, abs=0.04 * order)
 

@@ -155,63 +155,78 @@ def encode_text(text_encoder: TextTransformer, input_ids: Tensor) -> Tensor:
     return text_encoder(input_ids).last_hidden_state
 
 
-def prepare(seed: int, num_steps: int) -> Job:
-    """Make the network, the latents it learns from, and everything that trains it.
+class Examples:
+    """Latents of training scenes and the token ids of their captions, made once.
 
-    One caption in ten is left out, so that the network can also be asked without words, as
-    guidance needs. The timesteps of a batch are spread evenly, one in each equal part of the
-    table, which makes its gradient less noisy than timesteps drawn alone.
+    Args:
+        pipe: its autoencoder and its tokeniser.
+        seeds: of the scenes.
     """
-    torch.manual_seed(seed)
-    pipe = make_pipe(make_model())
-    schedule, network = pipe.schedule, pipe.unet
-    seeds = range(min(NUM_SCENES, CHUNK * num_steps))
-    latents = latents_of(pipe.vae, seeds)
-    said = [captions.describe(scenes.scene(each), each) for each in seeds]
-    input_ids, no_text = tokens.tokenize(said, pipe.tokenizer), tokens.unconditional(pipe.tokenizer)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01
-    )
 
-    def draw(batch_size: int, generator: Generator) -> Batch:
-        rows = torch.randint(len(latents), (batch_size,), generator=generator)
+    def __init__(self, pipe: TextToImage, seeds: Sequence[int]) -> None:
+        said = [captions.describe(scenes.scene(seed), seed) for seed in seeds]
+        self.latents = latents_of(pipe.vae, seeds)
+        self.input_ids = tokens.tokenize(said, pipe.tokenizer)
+        self.no_text = tokens.unconditional(pipe.tokenizer)
+        self.num_train_timesteps = pipe.schedule.num_train_timesteps
+
+    def draw(self, batch_size: int, generator: Generator) -> Batch:
+        """Some of them, at timesteps spread evenly over the table, one in ten without its caption.
+
+        A timestep in each equal part of the table makes gradients less noisy than timesteps drawn
+        alone; without words the network is asked when it is guided.
+        """
+        rows = torch.randint(len(self.latents), (batch_size,), generator=generator)
         within = torch.arange(batch_size) + torch.rand(batch_size, generator=generator)
         dropped = torch.rand(batch_size, 1, generator=generator) < DROPPED
         return {
-            "x0": latents[rows],
-            "input_ids": torch.where(dropped, no_text, input_ids[rows]),
-            "t": (within / batch_size * schedule.num_train_timesteps).long(),
-            "eps": torch.randn(batch_size, *latents.shape[1:], generator=generator),
+            "x0": self.latents[rows],
+            "input_ids": torch.where(dropped, self.no_text, self.input_ids[rows]),
+            "t": (within / batch_size * self.num_train_timesteps).long(),
+            "eps": torch.randn(batch_size, *self.latents.shape[1:], generator=generator),
         }
 
-    def losses(batch: Batch) -> dict[str, Tensor]:
-        x0, t, eps = batch["x0"], batch["t"], batch["eps"]
-        xt = add_noise(x0, eps, t, schedule)
-        target = training_target(x0, eps, t, schedule, pipe.prediction_type)
-        # With tokens this few the plain formula is twice as fast on a CPU as the fused one.
-        with sdpa_kernel(SDPBackend.MATH):
-            v_hat = network(xt, t, encode_text(pipe.text_encoder, batch["input_ids"]))
-        return {"loss": mse_loss(v_hat.float(), target)}
 
-    def sample(weights: UNet) -> Tensor:
-        return text_to_image.generate(
-            replace(pipe, unet=weights),
-            test_captions(24, first_seed=FIRST_TUNING_SEED),
-            generator=Generator().manual_seed(0),
-            guidance_scale=GUIDANCE_SCALE,
-            num_inference_steps=NUM_STEPS,
-        )
+def denoising_loss(pipe: TextToImage, batch: Batch) -> dict[str, Tensor]:
+    """Mean squared error of v̂ at the noisy latents, for the captions of the batch."""
+    x0, t, eps = batch["x0"], batch["t"], batch["eps"]
+    xt = add_noise(x0, eps, t, pipe.schedule)
+    target = training_target(x0, eps, t, pipe.schedule, pipe.prediction_type)
+    # With tokens this few the plain formula is twice as fast on a CPU as the fused one.
+    with sdpa_kernel(SDPBackend.MATH):
+        v_hat = pipe.unet(xt, t, encode_text(pipe.text_encoder, batch["input_ids"]))
+    return {"loss": mse_loss(v_hat.float(), target)}
 
+
+def draw_samples(pipe: TextToImage) -> Float[Tensor, " b 3 h w"]:
+    """Pictures of 24 captions that are neither trained on nor tested on."""
+    return text_to_image.generate(
+        pipe,
+        test_captions(24, first_seed=FIRST_TUNING_SEED),
+        generator=Generator().manual_seed(0),
+        guidance_scale=GUIDANCE_SCALE,
+        num_inference_steps=NUM_STEPS,
+    )
+
+
+def prepare(seed: int, num_steps: int) -> Job:
+    """Make the network, the latents it learns from, and everything that trains it."""
+    torch.manual_seed(seed)
+    pipe = make_pipe(make_model())
+    examples = Examples(pipe, range(min(NUM_SCENES, CHUNK * num_steps)))
+    optimizer = torch.optim.AdamW(
+        pipe.unet.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01
+    )
     return Job(
-        network,
+        pipe.unet,
         optimizer,
-        draw,
-        losses,
+        examples.draw,
+        lambda batch: denoising_loss(pipe, batch),
         scheduler=LambdaLR(optimizer, trapezoid(num_steps)),
         ema_decay=0.999,
         max_grad_norm=1.0,
         frozen=(pipe.text_encoder, pipe.vae),
-        sample=sample,
+        sample=lambda weights: draw_samples(replace(pipe, unet=weights)),
         measure=lambda weights: measure(replace(pipe, unet=weights)),
         export=lambda weights, folder: save(replace(pipe, unet=weights), folder),
     )

@@ -20,6 +20,25 @@ LEARNING_RATE = 6e-4
 MOST_NOISE = 0.25
 
 
+def loss_terms(
+    model: AutoencoderKL, decoder: torch.nn.ModuleList, batch: Batch
+) -> dict[str, Tensor]:
+    """How far pictures are from those that their disturbed latents came from."""
+    with torch.no_grad():
+        latents = model.encode(batch["pictures"]).mean
+        latents = tiny_sd_vae.disturbed(latents, batch["noise"], batch["share"])
+    for layer in decoder:
+        latents = layer(latents)
+    x_hat, weight = latents.float(), tiny_vae.OBJECT_WEIGHT
+    return {"loss": tiny_vae.reconstruction_loss(x_hat, batch["pictures"], weight)}
+
+
+def save(model: AutoencoderKL, folder: Path) -> None:
+    """Write it as diffusers' `AutoencoderKL`, in half precision."""
+    reference = vae_bridge.to_diffusers(model, sample_size=tiny_vae.SIZE)
+    reference.half().save_pretrained(folder)
+
+
 def prepare(seed: int, num_steps: int) -> Job:
     """Take the autoencoder inside the shipped Stable Diffusion, and train its decoder further."""
     torch.manual_seed(seed)
@@ -36,31 +55,18 @@ def prepare(seed: int, num_steps: int) -> Job:
     def draw(batch_size: int, generator: Generator) -> Batch:
         return tiny_sd_vae.pictures_and_noise(model, batch_size, MOST_NOISE, generator)
 
-    def losses(batch: Batch) -> dict[str, Tensor]:
-        with torch.no_grad():
-            latents = model.encode(batch["pictures"]).mean
-            latents = tiny_sd_vae.disturbed(latents, batch["noise"], batch["share"])
-        into, decoder = learning
-        x_hat = decoder(into(latents)).float()
-        weight = tiny_vae.OBJECT_WEIGHT
-        return {"loss": tiny_vae.reconstruction_loss(x_hat, batch["pictures"], weight)}
-
-    def export(weights: torch.nn.ModuleList, folder: Path) -> None:
-        reference = vae_bridge.to_diffusers(whole(weights), sample_size=tiny_vae.SIZE)
-        reference.half().save_pretrained(folder)
-
     return Job(
         learning,
         optimizer,
         draw,
-        losses,
+        lambda batch: loss_terms(model, learning, batch),
         scheduler=LambdaLR(optimizer, trapezoid(num_steps, fall=0.6)),
         ema_decay=0.998,
         max_grad_norm=1.0,
         frozen=(model.encoder, model.quant_conv),
         sample=lambda weights: tiny_vae.pairs(whole(weights)),
         measure=lambda weights: tiny_sd_vae.measure(whole(weights)),
-        export=export,
+        export=lambda weights, folder: save(whole(weights), folder),
     )
 
 

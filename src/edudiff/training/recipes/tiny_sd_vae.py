@@ -85,6 +85,27 @@ def measure(model: AutoencoderKL) -> Mapping[str, float]:
     return {**tiny_vae.measure(model), "kept_disturbed": kept(model, TEST_NOISE)}
 
 
+def loss_terms(model: AutoencoderKL, batch: Batch) -> dict[str, Tensor]:
+    """As in `tiny_vae`, with the latents disturbed on their way to the decoder."""
+    posterior = model.encode(batch["pictures"])
+    latents = disturbed(posterior.mean, batch["noise"], batch["share"])
+    x_hat = model.decode(latents).float()
+    reconstruction = tiny_vae.reconstruction_loss(x_hat, batch["pictures"], tiny_vae.OBJECT_WEIGHT)
+    kl = posterior.kl().mean() / batch["noise"][0].numel()
+    loss = reconstruction + tiny_vae.KL_WEIGHT * kl
+    return {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+
+
+def export(model: AutoencoderKL, folder: Path) -> None:
+    """Write it as diffusers' `AutoencoderKL`, in half precision, its latents standardised."""
+    pictures = tiny_vae.random_pictures(1024, SIZE, Generator().manual_seed(0))
+    pictures = pictures.to(next(model.parameters()).device)
+    with torch.no_grad():
+        latents = torch.cat([model.encode(some).mean for some in pictures.split(64)])
+    even = standardised(model, latents)
+    vae_bridge.to_diffusers(even, sample_size=SIZE).half().save_pretrained(folder)
+
+
 def prepare(seed: int, num_steps: int) -> Job:
     """Take the shipped autoencoder and make everything that trains it further."""
     torch.manual_seed(seed)
@@ -96,30 +117,11 @@ def prepare(seed: int, num_steps: int) -> Job:
     def draw(batch_size: int, generator: Generator) -> Batch:
         return pictures_and_noise(model, batch_size, MOST_NOISE, generator)
 
-    def losses(batch: Batch) -> dict[str, Tensor]:
-        posterior = model.encode(batch["pictures"])
-        latents = disturbed(posterior.mean, batch["noise"], batch["share"])
-        x_hat = model.decode(latents).float()
-        reconstruction = tiny_vae.reconstruction_loss(
-            x_hat, batch["pictures"], tiny_vae.OBJECT_WEIGHT
-        )
-        kl = posterior.kl().mean() / batch["noise"][0].numel()
-        loss = reconstruction + tiny_vae.KL_WEIGHT * kl
-        return {"loss": loss, "reconstruction": reconstruction, "kl": kl}
-
-    def export(weights: AutoencoderKL, folder: Path) -> None:
-        with torch.no_grad():
-            pictures = tiny_vae.random_pictures(1024, SIZE, Generator().manual_seed(seed))
-            pictures = pictures.to(next(weights.parameters()).device)
-            latents = torch.cat([weights.encode(some).mean for some in pictures.split(64)])
-        even = standardised(weights, latents)
-        vae_bridge.to_diffusers(even, sample_size=SIZE).half().save_pretrained(folder)
-
     return Job(
         model,
         optimizer,
         draw,
-        losses,
+        lambda batch: loss_terms(model, batch),
         scheduler=LambdaLR(optimizer, trapezoid(num_steps, fall=0.5)),
         ema_decay=0.998,
         max_grad_norm=1.0,
