@@ -16,7 +16,16 @@ RANGES = {
     canonicalize_name(requirement.name): requirement.specifier
     for requirement in map(Requirement, PROJECT["dependencies"])
 }
-IN_COLAB = {"einops", "huggingface-hub", "peft", "pillow", "safetensors", "scikit-learn", "scipy", "tqdm"}
+IN_COLAB = {
+    "einops",
+    "huggingface-hub",
+    "peft",
+    "pillow",
+    "safetensors",
+    "scikit-learn",
+    "scipy",
+    "tqdm",
+}
 """There too, at a version that is not frozen here."""
 
 ADDED = {"jaxtyping"}

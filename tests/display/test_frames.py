@@ -129,6 +129,40 @@ def test_texts_cannot_break_out(tags):
     assert json.loads(knob["data-values"]) == [nasty] * 3
 
 
+def notes_in(markup: str) -> list[tuple[str, bool]]:
+    """Every note, and whether it is visible."""
+    found = re.findall(r'<div class="edudiff-note"( hidden)?>(.*?)</div>', markup)
+    return [(text, not hidden) for hidden, text in found]
+
+
+def test_without_notes_there_is_nowhere_to_read_them():
+    assert 'class="edudiff-note"' not in one() and "aria-live" not in one()
+
+
+def test_only_the_note_of_the_visible_picture_is_shown():
+    found = notes_in(one(notes=["a", "b", "c"], start=1))
+    assert found == [("a", False), ("b", True), ("c", False)]
+
+
+def test_notes_of_two_knobs_lie_as_the_pictures_do():
+    found = notes_in(table(notes=TABLE, start=(1, 0)))
+    assert found == [(text, text == "row 1, column 0") for row in TABLE for text in row]
+
+
+def test_a_changing_note_is_read_aloud(tags):
+    (place,) = [div for div in tags(one(notes=ALTS), "div") if "aria-live" in div]
+    assert place["aria-live"] == "polite"
+
+
+def test_a_note_cannot_break_out(tags):
+    assert tags(one(notes=["<b>", "", "</div>"]), "b") == []
+
+
+def test_too_few_notes_are_refused(refusal):
+    with refusal(r"notes: expected an arrangement of sizes \(3,\)"):
+        one(notes=["a"])
+
+
 def test_two_knobs_lay_the_pictures_out_row_by_row(tags, decoded):
     found = [int(decoded(image["src"])[0, 0, 0]) for image in tags(table(), "img")]
     assert found == [0, 1, 2, 100, 101, 102]

@@ -19,6 +19,7 @@ SCRIPT = """<script>(() => {
 for (const figure of document.querySelectorAll("figure.edudiff-frames:not([data-ready])")) {
   figure.dataset.ready = "yes";
   const images = [...figure.querySelectorAll("img")];
+  const notes = [...figure.querySelectorAll(".edudiff-note")];
   const knobs = [...figure.querySelectorAll("input")];
   const update = () => {
     let index = 0;
@@ -28,7 +29,7 @@ for (const figure of document.querySelectorAll("figure.edudiff-frames:not([data-
       knob.setAttribute("aria-valuetext", values[knob.value]);
       knob.nextElementSibling.textContent = values[knob.value];
     }
-    images.forEach((image, i) => { image.hidden = i !== index; });
+    for (const each of [images, notes]) each.forEach((e, i) => { e.hidden = i !== index; });
   };
   knobs.forEach((knob) => knob.addEventListener("input", update));
   figure.querySelector(".edudiff-knobs").hidden = false;
@@ -44,6 +45,7 @@ def frames(
     *,
     values: Sequence[Any] | tuple[Sequence[Any], Sequence[Any]] | None = None,
     start: int | tuple[int, int] = 0,
+    notes: Sequence[str] | Sequence[Sequence[str]] | None = None,
     caption: str | None = None,
     scale: int | None = None,
 ) -> html.Html:
@@ -59,6 +61,7 @@ def frames(
         values: what each stop is called, shown beside the slider; or two such lists. Counts from
             1 if not given.
         start: the stop to begin with; or the two stops.
+        notes: a line to print below each picture, in the same arrangement; none if not given.
         caption: what to notice, printed below.
         scale: screen pixels per pixel, for pictures; chosen by size if not given.
 
@@ -76,6 +79,7 @@ def frames(
     starts = tuple(start) if isinstance(start, tuple) else (start,) * len(sizes)
     if len(starts) != len(sizes) or not all(0 <= s < n for s, n in zip(starts, sizes, strict=True)):
         raise ValueError(f"start: expected stops inside the sizes {sizes}, got {start!r}")
+    flat_notes = [] if notes is None else _flatten(notes, sizes, "notes")
     for text in (*labels, *flat_alts):
         html.require_alt(text, "label and alts")
     pictures = [to_image(picture, dpi=FRAME_DPI) for picture in flat_images]
@@ -84,7 +88,8 @@ def frames(
         raise ValueError(f"images: expected pictures of one size, got sizes {got}")
     first = starts[0] * sizes[1] + starts[1] if two else starts[0]
     width = shown_width(flat_images[0], pictures[0], scale, FRAME_DPI)
-    body = _stage(pictures, flat_alts, width, first) + _knobs(labels, stops, starts)
+    body = _stage(pictures, flat_alts, width, first) + _notes(flat_notes, first)
+    body += _knobs(labels, stops, starts)
     classes = ("edudiff-frames", *kind(flat_images[0], pictures[0]))
     return html.Html(html.figure(body + SCRIPT, caption, *classes), flat_alts[first])
 
@@ -119,6 +124,15 @@ def _stage(pictures: list[Image.Image], alts: list[str], width: int, first: int)
         html.image_tag(picture, alt, width, hidden=index != first)
         for index, (picture, alt) in enumerate(zip(pictures, alts, strict=True))
     )
+
+
+def _notes(notes: list[str], first: int) -> str:
+    """One line of text for each stop, read aloud when it changes."""
+    lines = "".join(
+        f'<div class="edudiff-note"{"" if index == first else " hidden"}>{escape(note)}</div>'
+        for index, note in enumerate(notes)
+    )
+    return f'<div aria-live="polite">{lines}</div>' if lines else ""
 
 
 def _knobs(labels: tuple[str, ...], stops: list[list[str]], starts: tuple[int, ...]) -> str:

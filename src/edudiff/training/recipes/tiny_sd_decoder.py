@@ -70,4 +70,4 @@ def prepare(seed: int, num_steps: int) -> Job:
     )
 
 
-RECIPE = Recipe("stable-diffusion-decoder", num_steps=6000, batch_size=8, prepare=prepare)
+RECIPE = Recipe("stable-diffusion-decoder", num_steps=5000, batch_size=8, prepare=prepare)
