@@ -2,6 +2,7 @@
 
 python tools/register_weights.py runs/vae tiny-vae    takes the model of a finished training
 python tools/register_weights.py runs/sd-vae tiny-sd/vae     takes it as a part of a pipeline
+python tools/register_weights.py runs/sd runs/sd-more tiny-sd     takes one that others went before
 python tools/register_weights.py                      only enters what lies there
 """
 
@@ -17,24 +18,44 @@ LARGEST = 30_000_000
 """Bytes of all weights together: everyone who installs the package fetches them."""
 
 
-def take(run: Path, folder: Path) -> None:
-    """Copy from the folder of a finished training: the model, its log and its last pictures.
+def take(runs: Sequence[Path], folder: Path) -> None:
+    """Copy from the folders of finished trainings: the model, its log and its last pictures.
 
     The model card in `folder` stays as it is.
 
+    Args:
+        runs: the training that made the model, after those whose weights it went on from.
+        folder: where to.
+
     Raises:
-        ValueError: if the training has not ended.
+        ValueError: if a training has not ended.
     """
-    if not (run / "model").is_dir():
-        raise ValueError(f"{run}: expected a finished training with a model in it, got none")
-    files = {file.relative_to(run / "model").as_posix(): file for file in _files(run / "model")}
-    files["training.jsonl"], files["settings.json"] = run / "log.jsonl", run / "settings.json"
-    pictures = sorted((run / "samples").glob("step-*.png"))
+    for run in runs:
+        if not (run / "model").is_dir():
+            raise ValueError(f"{run}: expected a finished training with a model in it, got none")
+    last = runs[-1]
+    files = {file.relative_to(last / "model").as_posix(): file for file in _files(last / "model")}
+    files["settings.json"] = last / "settings.json"
+    pictures = sorted((last / "samples").glob("step-*.png"))
     if pictures:
         files["samples.png"] = pictures[-1]
     for name, file in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, folder / name)
+    (folder / "training.jsonl").write_text(joined_log(runs), encoding="utf-8", newline="\n")
+
+
+def joined_log(runs: Sequence[Path]) -> str:
+    """The logs one after the other, steps and seconds counted on; one line of quality, the last."""
+    lines: list[dict] = []
+    for run in runs:
+        lines = [line for line in lines if "quality" not in line]
+        before = lines[-1] if lines else {"step": 0, "seconds": 0}
+        for text in (run / "log.jsonl").read_text(encoding="utf-8").splitlines():
+            line = json.loads(text)
+            counted = {key: line[key] + before[key] for key in ("step", "seconds") if key in line}
+            lines.append(line | counted)
+    return "".join(json.dumps(line) + "\n" for line in lines)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -63,11 +84,12 @@ def register(root: Path) -> registry.Table:
 def main(arguments: Sequence[str] = ()) -> None:
     """Take a model if one is named, register, and say what changed."""
     before = registry.read_table(registry.ROOT)
-    if len(arguments) not in (0, 2):
-        sys.exit(f"register_weights: expected nothing, or a run and a name\n\n{__doc__}")
+    if len(arguments) == 1:
+        sys.exit(f"register_weights: expected nothing, or runs and a name\n\n{__doc__}")
     try:
         if arguments:
-            take(Path(arguments[0]), registry.ROOT / "weights" / arguments[1])
+            *runs, name = arguments
+            take([Path(run) for run in runs], registry.ROOT / "weights" / name)
         after = register(registry.ROOT)
     except ValueError as error:
         sys.exit(f"register_weights: {error}")

@@ -17,6 +17,7 @@ RECIPES = {
     "stable-diffusion-vae": "edudiff.training.recipes.tiny_sd_vae",
     "stable-diffusion-decoder": "edudiff.training.recipes.tiny_sd_decoder",
     "stable-diffusion": "edudiff.training.recipes.tiny_sd",
+    "stable-diffusion-more": "edudiff.training.recipes.tiny_sd_more",
 }
 """What can be trained → the module with its `RECIPE`, imported only when it is asked for."""
 

@@ -63,13 +63,20 @@ def test_the_tool_says_what_changed(before, said, tmp_path, monkeypatch, capsys)
     assert capsys.readouterr().out == f"tiny-vae: {said}\n"
 
 
+LOG = """{"step": 50, "loss": 2.0, "seconds": 9.5}
+{"step": 100, "loss": 1.0, "seconds": 19.0}
+{"step": 100, "quality": {"kept": 0.5}}
+"""
+
+
 @pytest.fixture
 def finished(tmp_path):
     run = tmp_path / "run"
     (run / "model").mkdir(parents=True)
     (run / "samples").mkdir()
-    for name in ("model/model.safetensors", "model/config.json", "log.jsonl", "settings.json"):
+    for name in ("model/model.safetensors", "model/config.json", "settings.json"):
         (run / name).write_text(name)
+    (run / "log.jsonl").write_text(LOG)
     for step in (100, 200):
         (run / "samples" / f"step-{step:06}.png").write_text(str(step))
     return run
@@ -79,17 +86,39 @@ def test_a_finished_training_is_taken_with_its_log_and_its_last_pictures(finishe
     folder = tmp_path / "weights" / "tiny"
     folder.mkdir(parents=True)
     (folder / "README.md").write_text("the card")
-    register_weights.take(finished, folder)
+    register_weights.take([finished], folder)
     assert {file.name: file.read_text() for file in folder.iterdir()} == {
         "README.md": "the card",
         "config.json": "model/config.json",
         "model.safetensors": "model/model.safetensors",
         "samples.png": "200",
         "settings.json": "settings.json",
-        "training.jsonl": "log.jsonl",
+        "training.jsonl": LOG,
     }
 
 
 def test_an_unfinished_training_is_not_taken(tmp_path, refusal):
     with refusal("run: expected a finished training with a model in it, got none"):
-        register_weights.take(tmp_path / "run", tmp_path / "weights" / "tiny")
+        register_weights.take([tmp_path / "run"], tmp_path / "weights" / "tiny")
+
+
+def test_a_training_that_went_on_has_the_logs_of_both_counted_on(finished, tmp_path):
+    folder = tmp_path / "weights" / "tiny"
+    register_weights.take([finished, finished], folder)
+    lines = [json.loads(line) for line in (folder / "training.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [50, 100, 150, 200, 200]
+    assert [line["seconds"] for line in lines[:-1]] == [9.5, 19.0, 28.5, 38.0]
+    assert ["quality" in line for line in lines] == [False] * 4 + [True]
+
+
+def test_the_parts_of_a_pipeline_keep_their_folders(finished, tmp_path):
+    part = finished / "model" / "unet"
+    part.mkdir()
+    (part / "config.json").write_text("unet")
+    register_weights.take([finished], tmp_path / "weights" / "tiny-sd")
+    assert (tmp_path / "weights" / "tiny-sd" / "unet" / "config.json").read_text() == "unet"
+
+
+def test_one_word_alone_is_not_enough(monkeypatch):
+    with pytest.raises(SystemExit, match="expected nothing, or runs and a name"):
+        register_weights.main(["tiny-sd"])

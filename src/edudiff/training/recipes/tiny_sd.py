@@ -212,10 +212,15 @@ def draw_samples(pipe: TextToImage) -> Float[Tensor, " b 3 h w"]:
 def prepare(seed: int, num_steps: int) -> Job:
     """Make the network, the latents it learns from, and everything that trains it."""
     torch.manual_seed(seed)
-    pipe = make_pipe(make_model())
-    examples = Examples(pipe, range(min(NUM_SCENES, CHUNK * num_steps)))
+    seeds = range(min(NUM_SCENES, CHUNK * num_steps))
+    return make_job(make_pipe(make_model()), seeds, num_steps, LEARNING_RATE)
+
+
+def make_job(pipe: TextToImage, seeds: Sequence[int], num_steps: int, rate: float) -> Job:
+    """Everything that trains the U-Net of a pipeline on the scenes of these seeds."""
+    examples = Examples(pipe, seeds)
     optimizer = torch.optim.AdamW(
-        pipe.unet.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01
+        pipe.unet.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0.01
     )
     return Job(
         pipe.unet,
