@@ -270,10 +270,6 @@ def test_offline_with_an_empty_cache_a_fresh_process_says_what_to_do(home):
     assert "ConnectionError: stable-diffusion: HF_HUB_OFFLINE=1 forbids" in done.stderr
 
 
-SHIPPED = "model_index.json" in registry.read_table().get("tiny-sd", {})
-
-
-@pytest.mark.skipif(not SHIPPED, reason="tiny-sd is not shipped yet")
 def test_the_tiny_pipeline_is_a_whole_pipeline(monkeypatch):
     with_gpu(monkeypatch, None)
     monkeypatch.setitem(choice.MODELS, "stable-diffusion", Model("tiny-sd", FULL))

@@ -85,11 +85,16 @@ FLOORS = [
     ("tiny-clip", "retrieval", 0.93),
     ("tiny-clip", "colour", 0.99),
     ("tiny-clip", "shape", 0.93),
+    ("tiny-sd/vae", "psnr", 28.0),
+    ("tiny-sd/vae", "kept_disturbed", 0.7),
+    ("tiny-sd", "one", 0.35),
 ]
 TARGETS = [
     ("tiny-vae", "kept", 0.98),
     ("tiny-clip", "retrieval", 0.95),
     ("tiny-clip", "shape", 0.97),
+    ("tiny-sd", "one", 0.9),
+    ("tiny-sd", "two", 0.75),
 ]
 
 
@@ -147,14 +152,14 @@ def test_diffusers_draws_with_the_shipped_pipeline_what_ours_draws():
     theirs.set_progress_bar_config(disable=True)
     noise = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(7))
     drawn = theirs(
-        "a red circle", latents=noise, num_inference_steps=20, guidance_scale=4, output_type="pt"
+        "a red circle", latents=noise, num_inference_steps=20, guidance_scale=4.0, output_type="pt"
     ).images
     again = generate(
         ours,
         ["a red circle"],
         generator=torch.Generator().manual_seed(7),
         num_inference_steps=20,
-        guidance_scale=4,
+        guidance_scale=4.0,
     )
     torch.testing.assert_close(again / 2 + 0.5, drawn, atol=1 / 255, rtol=0)
 
