@@ -34,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--guidance",
         type=not_negative,
-        default=5.0,
+        default=3.0,
         metavar="S",
-        help="how far to follow the prompt; 1: no guidance (5)",
+        help="how far to follow the prompt; 1: no guidance (3)",
     )
     parser.add_argument("--seed", type=seed, default=0, help="decides the noise (0)")
     parser.add_argument("--sampler", default="dpm-solver++", help="way to walk (dpm-solver++)")
