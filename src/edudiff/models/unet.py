@@ -70,8 +70,8 @@ class UNet(nn.Module):
 
     Source:
         Ronneberger et al. 2015 (arXiv:1505.04597), figure 1; residual blocks, attention and time as
-        in Ho et al. 2020 (arXiv:2006.11239), appendix B. In diffusers: `UNet2DModel` with
-        `attention_head_dim=None`, with the same parameter names.
+        in Ho et al. 2020 (arXiv:2006.11239), appendix B. In diffusers, with the same
+        names: `UNet2DModel(attention_head_dim=None)`; with a context `UNet2DConditionModel`.
     """
 
     def __init__(
