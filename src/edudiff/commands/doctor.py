@@ -22,7 +22,7 @@ DESCRIPTION = """\
 Say what edudiff finds here: versions, processor, GPU, and for each model whether the tiny weights
 are whole and the full-size ones can be had. The exit status is 1 if something is broken."""
 
-IMPORTED_AS = {"Pillow": "PIL", "scikit-learn": "sklearn"}
+IMPORTED_AS = {"Pillow": "PIL", "huggingface-hub": "huggingface_hub", "scikit-learn": "sklearn"}
 """Packages whose modules have another name."""
 
 
