@@ -1,5 +1,9 @@
 """What every room's tests share."""
 
+import os
+
+os.environ.pop("TQDM_DISABLE", None)  # tqdm reads it when imported, and some tests read its bars
+
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
