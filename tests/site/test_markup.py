@@ -71,6 +71,13 @@ def test_a_page_is_light(page):
     assert own_bytes <= PAGE_BUDGET
 
 
+def test_no_formula_is_left_as_it_was_typed(page):
+    article = BeautifulSoup(str(page.markup.find("article") or ""), "html.parser")
+    for made in article.select(".math, pre, code, script, style, mjx-container"):
+        made.decompose()
+    assert re.findall(r".*[$\\][^ ]*.*", article.get_text()) == []
+
+
 def test_no_cell_prints_warnings_or_progress_bars(page):
     markup = page.markup
     assert [str(output) for output in markup.select(".output.stderr")] == []
