@@ -2,120 +2,41 @@
 
 import hashlib
 import json
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import torch
-from diffusers import (
-    AutoencoderKL,
-    DPMSolverMultistepScheduler,
-    StableDiffusionPipeline,
-    UNet2DConditionModel,
-)
-from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker
+import small_repositories
 from huggingface_hub import constants
-from transformers import (
-    CLIPConfig,
-    CLIPImageProcessor,
-    CLIPModel,
-    CLIPTextConfig,
-    CLIPTextModel,
-    CLIPTokenizer,
-)
 
-from edudiff.checkpoints import registry
 from edudiff.checkpoints.table import MODELS, FullSize
 
 STABLE_DIFFUSION = MODELS["stable-diffusion"].full
-SMALL = {
-    "hidden_size": 16,
-    "intermediate_size": 32,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-}
-
-
-def small_unet() -> UNet2DConditionModel:
-    return UNet2DConditionModel(
-        sample_size=8,
-        block_out_channels=(32, 32),
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        layers_per_block=1,
-        cross_attention_dim=16,
-        attention_head_dim=4,
-        norm_num_groups=8,
-    )
-
-
-def small_vae() -> AutoencoderKL:
-    return AutoencoderKL(
-        block_out_channels=(8, 8),
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        norm_num_groups=4,
-    )
-
-
-def small_clip() -> CLIPConfig:
-    vision = {**SMALL, "image_size": 16, "patch_size": 8}
-    return CLIPConfig(text_config=SMALL, vision_config=vision, projection_dim=16)
-
-
-def save_stable_diffusion(folder: Path) -> None:
-    """A pipeline with all that Stable Diffusion's repository has, in both precisions."""
-    torch.manual_seed(0)
-    tokenizer = CLIPTokenizer.from_pretrained(registry.path("tiny-clip"))
-    length = tokenizer.model_max_length
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        max_position_embeddings=length,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        **SMALL,
-    )
-    pipe = StableDiffusionPipeline(
-        vae=small_vae(),
-        text_encoder=CLIPTextModel(text),
-        tokenizer=tokenizer,
-        unet=small_unet(),
-        scheduler=DPMSolverMultistepScheduler(steps_offset=1),
-        safety_checker=StableDiffusionSafetyChecker(small_clip()),
-        feature_extractor=CLIPImageProcessor(size={"shortest_edge": 16}, crop_size=16),
-    )
-    pipe.to(dtype=torch.float16).save_pretrained(folder, variant="fp16")
-    # Last, as the configuration says which precision transformers loads.
-    pipe.to(dtype=torch.float32).save_pretrained(folder)
-    # What the true repository has besides, and nobody should download or run.
-    for stray in ("v1-5-pruned.safetensors", "unet/pytorch_model.bin", "unet/model.ckpt", "run.py"):
-        (folder / stray).write_bytes(b"not wanted")
 
 
 @pytest.fixture(scope="session")
 def stable_diffusion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder like the repository of Stable Diffusion 1.5, with small random weights."""
     folder = tmp_path_factory.mktemp("stable-diffusion")
-    save_stable_diffusion(folder)
+    small_repositories.save_stable_diffusion(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def vae_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("vae")
-    small_vae().save_pretrained(folder)
+    small_repositories.save_vae(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def clip_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clip")
-    CLIPModel(small_clip()).save_pretrained(folder)
-    CLIPTokenizer.from_pretrained(registry.path("tiny-clip")).save_pretrained(folder)
+    small_repositories.save_clip(folder)
     return folder
 
 
@@ -134,22 +55,7 @@ Fill = Callable[[FullSize, Path], Path]
 @pytest.fixture
 def fill(home: Path) -> Fill:
     """Put a folder into the cache as the hub's own library would, and return the snapshot."""
-
-    def fill(full: FullSize, repository: Path) -> Path:
-        root = home / "hub" / f"models--{full.repository.replace('/', '--')}"
-        snapshot = root / "snapshots" / full.revision
-        (root / "blobs").mkdir(parents=True)
-        (root / "refs").mkdir()
-        (root / "refs" / "main").write_text(full.revision)
-        for file in (file for file in repository.rglob("*") if file.is_file()):
-            blob = root / "blobs" / hashlib.sha256(file.read_bytes()).hexdigest()
-            shutil.copyfile(file, blob)
-            link = snapshot / file.relative_to(repository)
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(blob)
-        return snapshot
-
-    return fill
+    return partial(small_repositories.fill, home)
 
 
 @dataclass

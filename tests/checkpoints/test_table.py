@@ -9,7 +9,8 @@ FULL = {name: model.full for name, model in MODELS.items() if model.full is not 
 
 
 def test_the_names_are_those_the_book_uses():
-    assert list(MODELS) == ["vae", "clip", "stable-diffusion", "sdxl", "sdxl-refiner", "matryoshka"]
+    names = "vae clip stable-diffusion sdxl sdxl-refiner stable-diffusion-3 matryoshka"
+    assert list(MODELS) == names.split()
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -35,7 +35,8 @@ def locate(name: str, size: str = "auto") -> Path:
     `from_pretrained` for `torch_dtype=torch.float16` to compute in it too.
 
     Args:
-        name: "vae", "clip", "stable-diffusion", "sdxl", "sdxl-refiner" or "matryoshka".
+        name: "vae", "clip", "stable-diffusion", "sdxl", "sdxl-refiner", "stable-diffusion-3"
+            (load it without its third text encoder) or "matryoshka".
         size: "auto", "tiny" (comes with the package) or "full" (downloaded once, if need be).
 
     Returns:

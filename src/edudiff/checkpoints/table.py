@@ -136,6 +136,25 @@ MODELS = {
             licence="CreativeML Open RAIL++-M",
         ),
     ),
+    "stable-diffusion-3": Model(
+        None,
+        FullSize(  # without its third text encoder, a T5 of 4.8 billion parameters
+            "stabilityai/stable-diffusion-3-medium-diffusers",
+            "ea42f8cef0f178587cf766dc8129abd379c90671",
+            weights=(
+                "transformer/diffusion_pytorch_model",
+                *(_VAE, "text_encoder/model", "text_encoder_2/model"),
+            ),
+            folders=(
+                *("transformer", "vae", "text_encoder", "text_encoder_2"),
+                *("tokenizer", "tokenizer_2", "scheduler"),
+            ),
+            download=5_974_400_000,  # stored in half precision; reckoned from the parameters
+            half_download=None,
+            gpu_memory=10_000_000_000,
+            licence="Stability AI Community License",
+        ),
+    ),
     "matryoshka": Model(
         None,
         None,
