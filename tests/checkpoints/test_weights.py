@@ -87,7 +87,8 @@ FLOORS = [
     ("tiny-clip", "shape", 0.93),
     ("tiny-sd/vae", "psnr", 28.0),
     ("tiny-sd/vae", "kept_disturbed", 0.7),
-    ("tiny-sd", "one", 0.35),
+    ("tiny-sd", "one", 0.55),
+    ("tiny-sd", "two", 0.12),
 ]
 TARGETS = [
     ("tiny-vae", "kept", 0.98),
