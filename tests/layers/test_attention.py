@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from diffusers.models.attention_processor import Attention as TheirAttention
 from torch import nn
 
-from edudiff.layers.attention import Attention, PixelAttention, attend
+from edudiff.layers.attention import Attention, PixelAttention, attend, write_out
 
 
 def test_vaswani_eq1_scaled_dot_product_attention():
@@ -144,3 +144,11 @@ def test_pixel_attention_adds_to_what_came_in():
 def test_pixel_attention_knows_no_place():
     attention, x = PixelAttention(6, groups=2), torch.randn(2, 6, 4, 3)
     torch.testing.assert_close(attention(x.flip(2, 3)), attention(x).flip(2, 3))
+
+
+def test_written_out_attention_gives_the_same_answers(monkeypatch):
+    layer, x = Attention(12, num_heads=3, head_dim=4), torch.randn(2, 5, 12)
+    fused = layer(x)
+    write_out(nn.Sequential(layer))
+    monkeypatch.setattr(F, "scaled_dot_product_attention", None)
+    torch.testing.assert_close(layer(x), fused)
