@@ -18,6 +18,13 @@ RECIPES = {
     "stable-diffusion-decoder": "edudiff.training.recipes.tiny_sd_decoder",
     "stable-diffusion": "edudiff.training.recipes.tiny_sd",
     "stable-diffusion-more": "edudiff.training.recipes.tiny_sd_more",
+    "controlnet": "edudiff.training.recipes.tiny_controlnet",
+    "sdxl": "edudiff.training.recipes.tiny_sdxl",
+    "sdxl-more": "edudiff.training.recipes.tiny_sdxl_more",
+    "sdxl-refiner": "edudiff.training.recipes.tiny_sdxl_refiner",
+    "dit": "edudiff.training.recipes.tiny_dit",
+    "dalle-vq": "edudiff.training.recipes.tiny_dalle_vq",
+    "dalle": "edudiff.training.recipes.tiny_dalle",
 }
 """What can be trained → the module with its `RECIPE`, imported only when it is asked for."""
 

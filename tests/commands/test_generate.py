@@ -7,11 +7,16 @@ import pytest
 import torch
 from PIL import Image
 
+import edudiff
 from edudiff import checkpoints, cli
 from edudiff.checkpoints import registry
+from edudiff.checkpoints.table import MODELS
+from edudiff.commands import generate, picture_file
 from edudiff.display.encode import to_image
+from edudiff.display.figures import grid
 from edudiff.evaluation import oracle
 from edudiff.pipelines import text_to_image
+from edudiff.pipelines.settings import read_settings
 
 PROMPT = "a red circle left of a blue square"
 
@@ -83,10 +88,79 @@ def test_the_same_words_draw_the_same_picture():
         ["--guidance", "1"],
         ["--sampler", "ddim"],
         ["--negative", "a big green star"],
+        ["--height", "48"],
+        ["--width", "24"],
     ],
 )
 def test_every_option_changes_the_picture(words):
     assert drawn(*words) != drawn()
+
+
+def test_height_and_width_are_the_picture_s(capsys):
+    drawn("--height", "24", "--width", "48")
+    with Image.open("x.png") as image:
+        assert image.size == (48, 24)
+    assert "x.png: 48 × 24 pixels" in capsys.readouterr().out
+
+
+def test_a_height_that_the_networks_cannot_halve_is_refused(capsys):
+    said = refused(PROMPT, "--height", "20", capsys=capsys)
+    assert "height: expected a multiple of 8, as vae and unet need, got 20" in said
+
+
+def test_a_png_holds_what_was_asked_for(pipeline):
+    words = "--steps 4 --guidance 2.5 --seed 3 --sampler euler --count 2 --width 48 --negative"
+    drawn(*words.split(), "blue")
+    assert picture_file.read_settings("x.png") == {
+        "prompt": PROMPT,
+        "negative_prompt": "blue",
+        "num_inference_steps": 4,
+        "guidance_scale": 2.5,
+        "seed": 3,
+        "sampler": "euler",
+        "height": 32,
+        "width": 48,
+        "count": 2,
+        "model": pipeline.name,
+        "version": edudiff.__version__,
+    }
+
+
+@pytest.mark.parametrize("words", [[], ["--sampler", "ddpm", "--width", "48", "--count", "3"]])
+def test_a_picture_can_be_made_again_from_what_its_file_says(pipeline, words):
+    before = drawn("--seed", "11", "--negative", "a big green star", *words)
+    said = read_settings("x.png")
+    # one at a time, as the command draws with a model that is not a shipped one
+    generator = torch.Generator().manual_seed(said["seed"])
+    pictures = [
+        text_to_image.generate(
+            text_to_image.load(pipeline),
+            [said["prompt"]],
+            generator=generator,
+            negative_prompts=[said["negative_prompt"]],
+            **{
+                name: said[name]
+                for name in (
+                    "num_inference_steps",
+                    "guidance_scale",
+                    "sampler",
+                    "height",
+                    "width",
+                )
+            },
+        )[0]
+        for _ in range(said["count"])
+    ]
+    image = to_image(pictures[0]) if len(pictures) == 1 else grid(pictures)
+    assert image.convert("RGB").tobytes() == before
+
+
+def test_weights_are_called_by_the_name_that_finds_them_again(tmp_path):
+    assert generate.model_name(registry.path("tiny-sd")) == "tiny-sd"
+    full = MODELS["stable-diffusion"].full
+    named = f"{full.repository}@{full.revision}"
+    assert generate.model_name(tmp_path / "snapshots" / full.revision) == named
+    assert generate.model_name(tmp_path / f"sd-{full.revision}-fp16") == named
 
 
 def test_several_pictures_come_as_a_grid_that_begins_with_the_first():

@@ -58,7 +58,7 @@ def test_a_full_disk_leaves_what_was_there(before, tmp_path, monkeypatch):
     if before is not None:
         out.write_text(before)
 
-    def half(self, file, format):
+    def half(self, file, format, **options):
         file.write(b"half a picture")
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -69,7 +69,7 @@ def test_a_full_disk_leaves_what_was_there(before, tmp_path, monkeypatch):
 
 
 def test_an_interruption_leaves_nothing(tmp_path, monkeypatch):
-    def interrupted(self, file, format):
+    def interrupted(self, file, format, **options):
         file.write(b"half a picture")
         raise KeyboardInterrupt
 
@@ -84,3 +84,20 @@ def test_a_name_that_was_taken_by_a_folder_meanwhile_leaves_nothing(tmp_path):
     with pytest.raises(OSError, match="Nothing was written"):
         picture_file.save(PICTURE, tmp_path / "a.png")
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_settings_are_written_inside_a_png_and_nowhere_else(tmp_path):
+    settings = {"prompt": "a star", "seed": 3}
+    for name in ("a.png", "a.jpg", "a.webp"):
+        picture_file.save(PICTURE, tmp_path / name, settings)
+    assert picture_file.read_settings(tmp_path / "a.png") == settings
+    for name in ("a.jpg", "a.webp"):
+        assert b"a star" not in (tmp_path / name).read_bytes()
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.tobytes() == PICTURE.tobytes()
+
+
+def test_settings_that_cannot_be_read_again_leave_nothing(tmp_path, refusal):
+    with refusal("settings: expected names among prompt, .*got 'steps'"):
+        picture_file.save(PICTURE, tmp_path / "a.png", {"steps": 3})
+    assert list(tmp_path.iterdir()) == []

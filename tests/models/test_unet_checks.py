@@ -5,6 +5,11 @@ from edudiff.models import unet_checks
 from edudiff.models.unet import UNet
 
 
+def test_one_number_stands_for_all_levels_and_several_for_themselves():
+    assert unet_checks.for_each_level(2, 3) == (2, 2, 2)
+    assert unet_checks.for_each_level([1, 2], 2) == (1, 2)
+
+
 @pytest.mark.parametrize("name", ["num_heads", "num_transformer_layers"])
 def test_options_for_other_levels_are_refused(name, refusal):
     with refusal(f"{name}: expected one entry for each of 2 levels, got"):

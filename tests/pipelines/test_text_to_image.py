@@ -146,7 +146,17 @@ def test_pictures_lie_between_minus_one_and_one(pipe):
 def test_the_size_can_be_chosen(pipe):
     options = {"generator": seeded(), "num_inference_steps": 1}
     assert generate(pipe, ["a star"], **options).shape == (1, 3, 32, 32)
-    assert generate(pipe, ["a star"], size=48, **options).shape == (1, 3, 48, 48)
+    assert generate(pipe, ["a star"], height=48, **options).shape == (1, 3, 48, 32)
+    assert generate(pipe, ["a star"], width=48, **options).shape == (1, 3, 32, 48)
+
+
+def test_a_picture_wider_than_high_is_that_of_diffusers(folder, pipe):
+    theirs, spacing = reference(folder, "dpm-solver++")
+    options = {"num_inference_steps": 4, "guidance_scale": 5.0, "height": 32, "width": 56}
+    expected = theirs(PROMPTS, generator=seeded(), output_type="pt", **options).images
+    ours = dataclasses.replace(pipe, **spacing)
+    pictures = generate(ours, PROMPTS, generator=seeded(), **options)
+    torch.testing.assert_close(unit(pictures), expected, atol=LEVEL, rtol=0)
 
 
 def test_the_prompt_the_negative_prompt_and_guidance_all_matter(pipe):
@@ -232,8 +242,9 @@ def test_the_picture_is_the_same_on_every_device(folder, pipe, device):
         ({"guidance_scale": math.inf}, "guidance_scale: expected a finite number.*, got inf"),
         ({"num_inference_steps": 0}, "num_inference_steps: expected a whole number ≥ 1, got 0"),
         ({"num_inference_steps": 1001}, "num_inference_steps: expected at most 1000.*got 1001"),
-        ({"size": 60}, "size: expected a multiple of 8, .*got 60"),
-        ({"size": 0}, "size: expected a whole number ≥ 1, got 0"),
+        ({"height": 60}, "height: expected a multiple of 8, .*got 60"),
+        ({"width": 60}, "width: expected a multiple of 8, .*got 60"),
+        ({"height": 0}, "height: expected a whole number ≥ 1, got 0"),
         ({"sampler": "dpm-solver"}, r"unknown sampler: .*Did you mean 'dpm-solver\+\+'?"),
     ],
 )

@@ -5,6 +5,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from edudiff.pipelines.settings import Settings, read_settings, to_text_chunks
+
+__all__ = ["FORMATS", "check", "read_settings", "save"]
+
 FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
 
@@ -30,18 +34,25 @@ def check(path: Path) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def save(image: Image.Image, path: Path) -> None:
+def save(image: Image.Image, path: Path, settings: Settings | None = None) -> None:
     """Write a picture; `path` is at every moment the old file, or none, or the whole new one.
 
+    Args:
+        image: what to write.
+        path: where to, in the format of its name.
+        settings: how it was made, written inside if it is a PNG; see `read_settings`.
+
     Raises:
+        ValueError: for settings that `to_text_chunks` refuses.
         OSError: if it cannot be written, as on a full disk; nothing is left behind.
     """
     kind = FORMATS[path.suffix.lower()]
     picture = image.convert("RGB") if kind == "jpeg" else image
+    inside = {"pnginfo": to_text_chunks(settings)} if settings and kind == "png" else {}
     unfinished = _beside(path)
     try:
         with unfinished.open("wb") as file:
-            picture.save(file, format=kind)
+            picture.save(file, format=kind, **inside)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)

@@ -17,15 +17,11 @@ from edudiff.layers.attention import PixelAttention
 from edudiff.layers.embeddings import TimestepEmbedding, sinusoidal_embedding
 from edudiff.layers.pixel_transformer import PixelTransformer
 from edudiff.layers.resnet import ResnetBlock
-from edudiff.models import unet_checks
+from edudiff.models import unet_checks, unet_residuals
 from edudiff.models.unet_blocks import MakeAttention, MidBlock, kept_widths, way_down, way_up
 
 TIME_ID_DIM = 256
 """In how many sines and cosines SDXL is told each number about the picture's size."""
-
-
-def _for_each_level(value: int | Sequence[int], levels: int) -> tuple[int, ...]:
-    return (value,) * levels if isinstance(value, int) else tuple(value)
 
 
 class UNet(nn.Module):
@@ -48,8 +44,7 @@ class UNet(nn.Module):
         num_transformer_layers: transformer blocks in a row, for all levels or each; the middle has
             as many as the smallest level. Used with a context only.
         linear_projection: see `PixelTransformer`; used with a context only.
-        pooled_dim: length of the vector that sums up the text in SDXL; None for a network that
-            wants none.
+        pooled_dim: length of the vector that sums up the text in SDXL; None for no such vector.
         num_time_ids: how many numbers about the picture's size come with that vector: 6 in SDXL,
             5 in its refiner. Each is told in `TIME_ID_DIM` sines and cosines.
         norm_num_groups: number of groups that are normalised separately; divides every width.
@@ -57,8 +52,7 @@ class UNet(nn.Module):
         downsample_padding: where zeros are put before halving, see `Downsample`.
         time_embedding: False for a network that knows no time.
         flip_sin_to_cos: cosines before sines; False for weights of Ho et al. 2020.
-        freq_shift: 1 makes the slowest hand of the clock 10,000 times as slow as the first, 0 not
-            quite so slow.
+        freq_shift: 1 makes the slowest hand of the clock 10,000 times as slow as the first.
         skips: False leaves the bridges out, for an experiment: all must then go through the middle.
 
     Raises:
@@ -105,8 +99,8 @@ class UNet(nn.Module):
         self.attention_levels = looking
         self.mid_block_add_attention = mid_block_add_attention
         self.context_dim, self.linear_projection = context_dim, linear_projection
-        self.num_heads = _for_each_level(num_heads, levels)
-        self.num_transformer_layers = _for_each_level(num_transformer_layers, levels)
+        self.num_heads = unet_checks.for_each_level(num_heads, levels)
+        self.num_transformer_layers = unet_checks.for_each_level(num_transformer_layers, levels)
         self.pooled_dim, self.num_time_ids = pooled_dim, num_time_ids
         self.norm_num_groups, self.norm_eps = norm_num_groups, norm_eps
         self.downsample_padding, self.skips = downsample_padding, skips
@@ -158,22 +152,24 @@ class UNet(nn.Module):
         *,
         text_embeds: Float[Tensor, " b d_pooled"] | None = None,
         time_ids: Float[Tensor, " b n_ids"] | None = None,
+        down_block_additional_residuals: Sequence[Tensor] | None = None,
+        mid_block_additional_residual: Tensor | None = None,
     ) -> Float[Tensor, " b c_out h w"]:
         """Answer for each picture, at its own timestep and for its own text.
 
         Args:
             x: pictures, noisy pictures or latents.
             t: timesteps, int64; None for a network that knows no time.
-            encoder_hidden_states: the context: what the text encoder says of each token; None for
-                a network that is told no words.
+            encoder_hidden_states: the context; None for a network that is told no words.
             text_embeds: the pooled text, for a network that has a `pooled_dim`.
             time_ids: what SDXL is told of the picture's size, for the same networks.
+            down_block_additional_residuals: what a `ControlNet` adds to what the bridges carry.
+            mid_block_additional_residual: what it adds to what comes out of the middle.
 
         Raises:
             ValueError: if x is not floating, not (b, in_channels, h, w), or has sides that the
-                network cannot halve often enough; if t is missing, not int64 or not one for each
-                picture, or given to a network that knows no time; if one of the others is missing,
-                of another shape, or given to a network that does not want it.
+                network cannot halve often enough; if t is not int64, one for each picture; if
+                something is missing, of another shape, or not wanted by the network.
         """
         unet_checks.picture(x, self.in_channels, len(self.block_out_channels) - 1)
         context, width = encoder_hidden_states, self.context_dim
@@ -185,6 +181,8 @@ class UNet(nn.Module):
         for block in self.down_blocks:
             states += block(states[-1], temb, context)
         h = self.mid_block(states[-1], temb, context)
+        extra = (down_block_additional_residuals, mid_block_additional_residual)
+        states, h = unet_residuals.add(states, h, *extra)
         if not self.skips:
             states = [state[:, :0] for state in states]  # bridges without a single channel
         for block in self.up_blocks:

@@ -40,18 +40,18 @@ def _names(with_context: bool) -> dict[str, str]:
     return BOTH | (WITH_CONTEXT if with_context else WITHOUT_CONTEXT)
 
 
-def _structure(levels: Sequence[bool], with_context: bool, told: int | None) -> dict[str, Any]:
+def structure(levels: Sequence[bool], with_context: bool, told: int | None) -> dict[str, Any]:
     """Options of theirs that follow from ours: block types, and what SDXL is told beside words."""
     kinds = [("CrossAttn" if with_context else "Attn") if level else "" for level in levels]
-    structure: dict[str, Any] = {
+    types: dict[str, Any] = {
         "down_block_types": tuple(f"{kind}DownBlock2D" for kind in kinds),
         "up_block_types": tuple(f"{kind}UpBlock2D" for kind in reversed(kinds)),
     }
     if told is not None:
-        structure["addition_embed_type"] = "text_time"
-        structure["addition_time_embed_dim"] = TIME_ID_DIM
-        structure["projection_class_embeddings_input_dim"] = told
-    return structure
+        types["addition_embed_type"] = "text_time"
+        types["addition_time_embed_dim"] = TIME_ID_DIM
+        types["projection_class_embeddings_input_dim"] = told
+    return types
 
 
 def to_diffusers(model: UNet, **config: Any) -> Any:
@@ -77,7 +77,7 @@ def to_diffusers(model: UNet, **config: Any) -> Any:
     told = None if model.add_embedding is None else model.add_embedding.linear_1.in_features
     options = {theirs: getattr(model, ours) for ours, theirs in _names(with_context).items()}
     options = {"attention_head_dim": None} | options  # without a context, one head
-    options |= _structure(model.attention_levels, with_context, told)
+    options |= structure(model.attention_levels, with_context, told)
     with torch.random.fork_rng(devices=[]):  # saving must not change what a training draws next
         reference: Any = kind(**options, **config)
     reference.load_state_dict(copy.deepcopy(model.state_dict()), assign=True)
@@ -112,23 +112,32 @@ def from_diffusers(reference: Any, *, num_time_ids: int = 6) -> UNet:
     names = _names("cross_attention_dim" in config)
     levels = tuple("Attn" in kind for kind in config["down_block_types"])
     told = config.get("projection_class_embeddings_input_dim")
-    _check_known_to_us(reference, names, _structure(levels, "context_dim" in names, told))
+    check_known_to_us(reference, names, structure(levels, "context_dim" in names, told))
     for name in ("layers_per_block", names.get("context_dim", "layers_per_block")):
         checks.whole_at_least(1, **{name: config[name]})  # theirs may have one for each level
     options = {ours: config[theirs] for ours, theirs in names.items()}
     if told is not None:
-        options |= {"pooled_dim": _pooled_dim(told, num_time_ids), "num_time_ids": num_time_ids}
+        options |= {"pooled_dim": pooled_dim(told, num_time_ids), "num_time_ids": num_time_ids}
     model = UNet(**options, attention_levels=levels)
     model.load_state_dict(copy.deepcopy(reference.state_dict()), assign=True)
     return model.eval()
 
 
-def _check_known_to_us(reference: Any, names: dict[str, str], structure: dict[str, Any]) -> None:
-    """Whatever is not translated must be as diffusers has it when nothing is said."""
+def check_known_to_us(reference: Any, names: dict[str, str], follows: dict[str, Any]) -> None:
+    """Whatever is not translated must be as diffusers has it when nothing is said.
+
+    Args:
+        reference: a network of theirs.
+        names: the options that are translated: our name, then theirs.
+        follows: what `structure` says.
+
+    Raises:
+        ValueError: naming the option, with what was expected and what came.
+    """
     for name, parameter in inspect.signature(type(reference).__init__).parameters.items():
         if name in (*names.values(), *NO_EFFECT, "self", "attention_head_dim"):
             continue
-        expected = structure.get(name, parameter.default)
+        expected = follows.get(name, parameter.default)
         got = reference.config.get(name, expected)
         got = tuple(got) if isinstance(got, list) else got
         if got != expected:
@@ -139,7 +148,12 @@ def _check_known_to_us(reference: Any, names: dict[str, str], structure: dict[st
         raise ValueError(f"attention_head_dim: expected one head, got {got}, up to {heads} heads")
 
 
-def _pooled_dim(told: int, num_time_ids: int) -> int:
+def pooled_dim(told: int, num_time_ids: int) -> int:
+    """How many of the numbers that SDXL is told beside words are the pooled text.
+
+    Raises:
+        ValueError: if so many of them cannot be left for the picture's size.
+    """
     most = (told - 1) // TIME_ID_DIM
     if not 1 <= num_time_ids <= most:
         expected = f"1 to {most}, as {told} numbers are told in all"

@@ -9,6 +9,11 @@ from torch import Tensor
 from edudiff import checks
 
 
+def for_each_level(value: int | Sequence[int], levels: int) -> tuple[int, ...]:
+    """An option that may be given once for all levels, or for each."""
+    return (value,) * levels if isinstance(value, int) else tuple(value)
+
+
 def options(network: Any, *, time_embedding: bool) -> None:
     """Refuse options of a `UNet` that do not fit together, before anything is built.
 

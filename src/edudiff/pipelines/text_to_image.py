@@ -25,6 +25,7 @@ from edudiff.models.clip_towers import TextTransformer
 from edudiff.models.unet import UNet
 from edudiff.models.vae import AutoencoderKL
 from edudiff.pipelines import folder as parts
+from edudiff.pipelines.canvas import check_sides
 from edudiff.pipelines.prompts import check_negative_prompts, check_prompts, encode
 
 if TYPE_CHECKING:
@@ -129,7 +130,8 @@ def sample(
     guidance_scale: float = 5.0,
     negative_prompts: Sequence[str] | None = None,
     sampler: str = "dpm-solver++",
-    size: int | None = None,
+    height: int | None = None,
+    width: int | None = None,
 ) -> Iterator[Float[Tensor, "b c h w"]]:
     """Walk from noise to latents of what the prompts say, yielding the latents after each step.
 
@@ -147,7 +149,8 @@ def sample(
         negative_prompts: a text for each picture to go away from instead of no text, which is "";
             without a meaning when guidance is off.
         sampler: one of `SAMPLERS`.
-        size: height and width of the pictures, in pixels; as trained if not given.
+        height: of the pictures, in pixels; as trained if not given.
+        width: of the pictures, in pixels; as trained if not given.
 
     Yields:
         S tensors, latents as the U-Net knows them; `decode` makes pictures of them.
@@ -155,7 +158,7 @@ def sample(
     Raises:
         ValueError: at once, if the prompts or negative prompts are not lists of texts of one
             length, or one is empty (a negative one may be) or too long; if S is not in 1…T, the
-            guidance scale is below 0, there is no such sampler, or the size is no multiple of
+            guidance scale is below 0, there is no such sampler, or a side is no multiple of
             `pipe.smallest_size`; and while walking, if the U-Net's answer is not finite.
 
     Source:
@@ -169,8 +172,7 @@ def sample(
     timesteps = spaced_timesteps(
         pipe.schedule.num_train_timesteps, num_inference_steps, pipe.spacing, pipe.steps_offset
     )
-    shape = _latent_shape(pipe, size)
-
+    shape = _latent_shape(pipe, height, width)
     model = denoiser(pipe, prompts, negative_prompts, guidance_scale)
     noise = torch.stack([torch.randn(shape, generator=generator) for _ in prompts])
     return walk(
@@ -249,10 +251,8 @@ def generate(
     return decode(pipe, deque(steps, maxlen=1)[0])
 
 
-def _latent_shape(pipe: TextToImage, size: int | None) -> tuple[int, int, int]:
-    size, factor = pipe.size if size is None else size, pipe.smallest_size
-    checks.whole_at_least(1, size=size)
-    if size % factor:
-        raise ValueError(f"size: expected a multiple of {factor}, as vae and unet need, got {size}")
-    side = size // pipe.vae.downsampling_factor
-    return pipe.vae.latent_channels, side, side
+def _latent_shape(pipe: TextToImage, height: int | None, width: int | None) -> tuple[int, int, int]:
+    height, width = (pipe.size if side is None else side for side in (height, width))
+    check_sides(pipe.smallest_size, height=height, width=width)
+    factor = pipe.vae.downsampling_factor
+    return pipe.vae.latent_channels, height // factor, width // factor
