@@ -6,7 +6,7 @@ from typing import Any
 import diffusers
 import pytest
 import torch
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from edudiff.data.tokens import make_tokenizer
 
@@ -75,4 +75,60 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of `theirs()`; not to be changed."""
     path = tmp_path_factory.mktemp("pipeline")
     theirs().save_pretrained(path)
+    return path
+
+
+def theirs_xl(*, refiner: bool = False, zeros: bool = True) -> Any:
+    """Diffusers' pipeline for SDXL, or for its refiner, with random weights."""
+    base = theirs()
+    torch.manual_seed(21)
+    # Smaller weights than with normalised states, lest rounding errors grow with every step.
+    text = base.text_encoder.config.to_dict() | {"initializer_factor": 4.0}
+    text_2 = text | {"projection_dim": 24, "num_hidden_layers": 3, "hidden_act": "gelu"}
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(16, 32),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        cross_attention_dim=WIDTH if refiner else 2 * WIDTH,
+        attention_head_dim=(2, 4),
+        transformer_layers_per_block=(1, 2),
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=256,
+        projection_class_embeddings_input_dim=24 + (5 if refiner else 6) * 256,
+        norm_num_groups=8,
+    )
+    kind = diffusers.StableDiffusionXLPipeline
+    options: dict[str, Any] = {"force_zeros_for_empty_prompt": zeros}
+    if refiner:
+        kind = diffusers.StableDiffusionXLImg2ImgPipeline
+        options["requires_aesthetics_score"] = True
+    return kind(
+        vae=base.vae,
+        text_encoder=None if refiner else CLIPTextModel(CLIPTextConfig(**text)),
+        text_encoder_2=CLIPTextModelWithProjection(CLIPTextConfig(**text_2)),
+        tokenizer=None if refiner else base.tokenizer,
+        tokenizer_2=base.tokenizer,
+        unet=unet,
+        scheduler=base.scheduler,
+        add_watermarker=False,
+        **options,
+    )
+
+
+@pytest.fixture(scope="session")
+def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `theirs_xl()`; not to be changed."""
+    path = tmp_path_factory.mktemp("base")
+    theirs_xl().save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def refiner_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `theirs_xl(refiner=True)`; not to be changed."""
+    path = tmp_path_factory.mktemp("refiner")
+    theirs_xl(refiner=True).save_pretrained(path)
     return path

@@ -8,7 +8,7 @@ folder/scheduler/scheduler_config.json     the noise it was trained with
 
 import inspect
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, get_args
@@ -72,18 +72,31 @@ def check_folder(folder: Path) -> None:
         ValueError: if there is no such folder, or it holds another kind of pipeline, or something
             is missing; the message says all that is.
     """
+    check_files(folder, PARTS)
+    kind = json.loads((folder / "model_index.json").read_text("utf-8")).get("_class_name")
+    if kind != "StableDiffusionPipeline":
+        raise ValueError(f"folder: expected a StableDiffusionPipeline, got a {kind}")
+
+
+def check_files(folder: Path, files: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a folder in which something is missing.
+
+    Args:
+        folder: of a pipeline.
+        files: for each part what must be in its folder.
+
+    Raises:
+        ValueError: if there is no such folder, or for what is missing; the message says all of it.
+    """
     if not folder.is_dir():
         raise ValueError(f"folder: expected a diffusers pipeline, got no folder {str(folder)!r}")
-    wanted = [f"{part}/{file}" for part, files in PARTS.items() for file in files]
+    wanted = [f"{part}/{file}" for part, each in files.items() for file in each]
     missing = [file for file in ["model_index.json", *wanted] if not any(folder.glob(file))]
     if missing:
         raise ValueError(
             f"folder: expected a diffusers pipeline, got {str(folder)!r} "
             f"without {', '.join(missing)}"
         )
-    kind = json.loads((folder / "model_index.json").read_text("utf-8")).get("_class_name")
-    if kind != "StableDiffusionPipeline":
-        raise ValueError(f"folder: expected a StableDiffusionPipeline, got a {kind}")
 
 
 def read_unet(folder: Path) -> tuple[UNet, int]:
@@ -92,9 +105,9 @@ def read_unet(folder: Path) -> tuple[UNet, int]:
     Raises:
         ValueError: if ours cannot be that network, or the weights are incomplete or not finite.
     """
-    reference = _read_weights(folder, "unet", diffusers.UNet2DConditionModel)
+    reference = read_weights(folder, "unet", diffusers.UNet2DConditionModel)
     size = reference.config.sample_size
-    return _sound("unet", unet_bridge.from_diffusers, reference), size
+    return sound("unet", unet_bridge.from_diffusers, reference), size
 
 
 def read_vae(folder: Path) -> AutoencoderKL:
@@ -103,8 +116,8 @@ def read_vae(folder: Path) -> AutoencoderKL:
     Raises:
         ValueError: if ours cannot be that network, or the weights are incomplete or not finite.
     """
-    reference = _read_weights(folder, "vae", diffusers.AutoencoderKL)
-    return _sound("vae", vae_bridge.from_diffusers, reference)
+    reference = read_weights(folder, "vae", diffusers.AutoencoderKL)
+    return sound("vae", vae_bridge.from_diffusers, reference)
 
 
 def read_text_encoder(folder: Path) -> TextTransformer:
@@ -115,15 +128,15 @@ def read_text_encoder(folder: Path) -> TextTransformer:
     """
     from transformers import CLIPTextModel
 
-    reference = _read_weights(folder, "text_encoder", CLIPTextModel)
-    return _sound("text_encoder", clip_text_bridge.from_transformers, reference)
+    reference = read_weights(folder, "text_encoder", CLIPTextModel)
+    return sound("text_encoder", clip_text_bridge.from_transformers, reference)
 
 
-def read_tokenizer(folder: Path) -> "CLIPTokenizer":
+def read_tokenizer(folder: Path, part: str = "tokenizer") -> "CLIPTokenizer":
     """The tokeniser."""
     from transformers import CLIPTokenizer
 
-    return CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    return CLIPTokenizer.from_pretrained(folder / part, local_files_only=True)
 
 
 def read_noise(folder: Path) -> Noise:
@@ -173,7 +186,7 @@ def _betas(config: dict[str, Any]) -> torch.Tensor:
     return zero_terminal_snr(betas) if config.get("rescale_betas_zero_snr") else betas
 
 
-def _read_weights(folder: Path, part: str, kind: Any) -> Any:
+def read_weights(folder: Path, part: str, kind: Any) -> Any:
     """The library's own network with the weights of a part, every one of them from the file."""
     with _quietly():
         try:
@@ -191,7 +204,7 @@ def _read_weights(folder: Path, part: str, kind: Any) -> Any:
     return reference
 
 
-def _sound(part: str, convert: Callable[[Any], Any], reference: Any) -> Any:
+def sound(part: str, convert: Callable[[Any], Any], reference: Any) -> Any:
     """The same network as ours, every weight of it a number."""
     try:
         module = convert(reference)

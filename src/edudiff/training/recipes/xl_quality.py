@@ -1,0 +1,98 @@
+"""What SDXL's recipes measure: what pictures show, and what it does to tell their size."""
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from edudiff.data import captions, views
+from edudiff.evaluation import framing, oracle
+from edudiff.evaluation.sharpness import sharpness
+from edudiff.pipelines import text_to_image_xl
+from edudiff.pipelines.text_to_image_xl import TextToImageXL
+from edudiff.training.recipes import tiny_sd
+
+CHUNK = 64
+SMALL_SIZE = (28, 28)
+CROP_CORNER = (40, 40)
+NAMED = ("count", "colour", "shape", "binding", "relation")
+
+
+def pictures_of(
+    pipe: TextToImageXL, prompts: Sequence[str], *, seed: int = 0, **options: Any
+) -> Float[Tensor, " b 3 h w"]:
+    """One picture for each prompt, on the CPU; `options` are those of `text_to_image_xl.sample`."""
+    generator, found = Generator().manual_seed(seed), []
+    for first in range(0, len(prompts), CHUNK):
+        some = prompts[first : first + CHUNK]
+        pictures = text_to_image_xl.generate(pipe, some, generator=generator, **options)
+        found.append(pictures.float().cpu())
+    return torch.cat(found)
+
+
+def measure(pipe: TextToImageXL, count: int = 500) -> dict[str, float]:
+    """What `tiny_sd.measure` measures, on the same prompts, and what `measure_told` does."""
+    prompts = tiny_sd.test_captions(count)
+    strangers = tiny_sd.test_captions(count // 2, split="held_out")
+    verdicts = oracle.judge(pictures_of(pipe, prompts), prompts)
+    found = tiny_sd.shares(prompts, verdicts)
+    found["held_out"] = fmean(v.all for v in oracle.judge(pictures_of(pipe, strangers), strangers))
+    for name in NAMED:
+        found[name] = fmean(bool(v[name]) for v in verdicts if v[name] is not None)
+    return found | measure_told(pipe, lone_objects(prompts)[: count // 5])
+
+
+def lone_objects(prompts: Sequence[str]) -> list[str]:
+    """Those prompts that name one object."""
+    return [prompt for prompt in prompts if len(captions.read(prompt).objects) == 1]
+
+
+def measure_told(pipe: TextToImageXL, prompts: Sequence[str]) -> dict[str, float]:
+    """What becomes of the same prompts, from the same noise, when other sizes are told.
+
+    Args:
+        pipe: the pipeline.
+        prompts: each names one object.
+
+    Returns:
+        "sharp_small" and "sharp_full": mean sharpness when the original was `SMALL_SIZE`, and when
+        it was as large as the picture. "inside_0" and "inside_crop": mean share of the object
+        within the frame, of those that are seen at all, with the crop corner (0, 0) and with
+        `CROP_CORNER`. "wide" and "tall": in how many pictures of those shapes the oracle sees one
+        object of the shape and colour that was asked for, and in "square" of those as trained.
+    """
+    plain = pictures_of(pipe, prompts)
+    small = pictures_of(pipe, prompts, original_size=SMALL_SIZE)
+    cropped = pictures_of(pipe, prompts, crops_coords_top_left=CROP_CORNER)
+    found = {
+        "sharp_small": sharpness(small).mean().item(),
+        "sharp_full": sharpness(plain).mean().item(),
+        "inside_0": _inside(plain, prompts),
+        "inside_crop": _inside(cropped, prompts),
+    }
+    for name, (height, width) in {
+        "square": views.SQUARE,
+        "wide": views.WIDE,
+        "tall": views.TALL,
+    }.items():
+        pictures = plain
+        if name != "square":
+            pictures = pictures_of(pipe, prompts, height=height, width=width)
+        found[name] = _undistorted(pictures, prompts)
+    return found
+
+
+def _inside(pictures: Tensor, prompts: Sequence[str]) -> float:
+    objects = [captions.read(prompt).objects[0] for prompt in prompts]
+    seen = [s for s in framing.shares_inside(pictures, objects) if s is not None]
+    return fmean(seen) if seen else 0.0
+
+
+def _undistorted(pictures: Tensor, prompts: Sequence[str]) -> float:
+    verdicts = oracle.judge(framing.on_plain_ground(pictures), prompts)
+    return fmean(
+        all(v[name] is not False for name in ("count", "shape", "colour")) for v in verdicts
+    )
