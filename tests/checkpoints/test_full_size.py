@@ -73,7 +73,7 @@ def test_the_refiner_goes_on_where_the_base_stopped(full_cache):
     generator = torch.Generator().manual_seed(0)
     latents = base(**options, denoising_end=0.8, output_type="latent", generator=generator).images
     drawn = refiner(**options, denoising_start=0.8, image=latents, generator=generator)
-    assert is_picture(drawn.images[0])
+    assert is_picture(drawn.images[0], side=128)
 
 
 @pytest.mark.parametrize("name", [name for name in DRAWN if MODELS[name].full.half_download])

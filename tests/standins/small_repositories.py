@@ -47,7 +47,7 @@ STRAYS = ("v1-5-pruned.safetensors", "unet/pytorch_model.bin", "unet/model.ckpt"
 
 def unet(**options: object) -> UNet2DConditionModel:
     return UNet2DConditionModel(
-        sample_size=8,
+        sample_size=16,
         block_out_channels=(32, 32),
         layers_per_block=1,
         attention_head_dim=4,
@@ -164,7 +164,7 @@ def save_stable_diffusion_3(folder: Path) -> None:
     """Without the third text encoder, which the book leaves out as well."""
     torch.manual_seed(0)
     transformer = SD3Transformer2DModel(
-        sample_size=8,
+        sample_size=16,
         patch_size=1,
         in_channels=4,
         out_channels=4,
@@ -174,7 +174,7 @@ def save_stable_diffusion_3(folder: Path) -> None:
         caption_projection_dim=16,
         joint_attention_dim=2 * WIDTH,
         pooled_projection_dim=2 * WIDTH,
-        pos_embed_max_size=16,
+        pos_embed_max_size=32,
     )
     pipe = StableDiffusion3Pipeline(
         transformer=transformer,
