@@ -1,0 +1,44 @@
+"""All exercises by name, and the one function that students call."""
+
+from typing import Any
+
+from edudiff import checks
+from edudiff.exercises import forward_diffusion, reverse_diffusion
+from edudiff.exercises.exercise import Exercise
+from edudiff.exercises.judge import judge
+from edudiff.exercises.result import Result, Status
+from edudiff.exercises.runner import SECONDS, probe
+
+EXERCISES: dict[str, Exercise] = {
+    exercise.name: exercise
+    for chapter in (forward_diffusion, reverse_diffusion)
+    for exercise in chapter.EXERCISES
+}
+
+
+def check(name: str, answer: Any, *, seed: int = 0, seconds: float = SECONDS) -> Result:
+    """Try a student's function on random inputs and say what is wrong with it.
+
+    Whatever the function does, this returns a result and raises nothing, so that a notebook can
+    be run to its end with exercises unsolved.
+
+    Args:
+        name: chapter and number, as in "forward-diffusion.2".
+        answer: the function itself, without brackets.
+        seed: another seed draws other inputs.
+        seconds: how long all of it may take.
+    """
+    try:
+        exercise = checks.choose("exercise", name, EXERCISES)
+    except ValueError as error:
+        return Result(Status.ERROR, f"exercise {name}", f"There is no such exercise: {error}")
+    title = f"exercise {exercise.name}, {exercise.title}"
+    if answer is not None and answer is not ... and not callable(answer):
+        message = (
+            f"Pass the function itself, {exercise.reference.__name__} without brackets, "
+            f"not something of type {type(answer).__name__}."
+        )
+        return Result(Status.NOT_YET, title, message)
+    cases = exercise.cases(seed)
+    report = probe(answer, [case.given for case in cases], seconds=seconds)
+    return judge(exercise, cases, report)
