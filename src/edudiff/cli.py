@@ -8,7 +8,7 @@ from pathlib import Path
 
 import edudiff
 from edudiff import checks
-from edudiff.commands import doctor, generate
+from edudiff.commands import doctor, generate, train_lora
 from edudiff.commands.numbers import seed, whole_number
 
 RECIPES = {
@@ -25,6 +25,7 @@ RECIPES = {
     "dit": "edudiff.training.recipes.tiny_dit",
     "dalle-vq": "edudiff.training.recipes.tiny_dalle_vq",
     "dalle": "edudiff.training.recipes.tiny_dalle",
+    "lora": "edudiff.training.recipes.lora",
 }
 """What can be trained → the module with its `RECIPE`, imported only when it is asked for."""
 
@@ -33,7 +34,11 @@ Train one of the book's small models from nothing.
 
 The folder OUT gets a checkpoint, a log (one line of JSON every so many steps), sample pictures and,
 at the end, the model and one line of measured quality. Interrupt it whenever you like: the same
-command goes on where the checkpoint was, and ends with the same weights."""
+command goes on where the checkpoint was, and ends with the same weights.
+
+Or teach one that is there already your own pictures:
+
+  edudiff train lora --data FOLDER --caption-from folder --rank 8"""
 
 TRAIN_MORE = """\
 several processes on one machine, which share each batch and take the same steps:
@@ -92,6 +97,7 @@ def _add_train_arguments(train: argparse.ArgumentParser) -> None:
         action="store_true",
         help="train nothing: measure the shipped weights and print the line of their quality",
     )
+    train_lora.add_arguments(train)
 
 
 def train_model(options: argparse.Namespace) -> None:
@@ -101,6 +107,7 @@ def train_model(options: argparse.Namespace) -> None:
         ValueError: if there is no such recipe, or the training refuses to begin.
     """
     module = checks.choose("recipe", options.name, RECIPES)
+    train_lora.refuse(options)
     if options.evaluate:
         return evaluate(options, module)
     from edudiff.training.job import Every, Settings  # here, so that help comes quickly
@@ -114,13 +121,17 @@ def train_model(options: argparse.Namespace) -> None:
         seed=options.seed,
         mixed_precision=options.mixed_precision,
     )
+    every: dict[str, int] = {}
+    if options.name == train_lora.NAME:
+        recipe, settings = train_lora.asked(options, settings)
+        every |= train_lora.EVERY
     given = {
         "log": options.log_every,
         "sample": options.sample_every,
         "checkpoint": options.checkpoint_every,
     }
-    every = Every(**{name: steps for name, steps in given.items() if steps is not None})
-    run(recipe, options.out or Path("runs") / options.name, settings, every)
+    every |= {name: steps for name, steps in given.items() if steps is not None}
+    run(recipe, options.out or Path("runs") / options.name, settings, Every(**every))
 
 
 def evaluate(options: argparse.Namespace, module: str) -> None:
