@@ -25,6 +25,7 @@ RECIPES = {
     "dit": "edudiff.training.recipes.tiny_dit",
     "dalle-vq": "edudiff.training.recipes.tiny_dalle_vq",
     "dalle": "edudiff.training.recipes.tiny_dalle",
+    "matryoshka": "edudiff.training.recipes.tiny_mdm",
     "lora": "edudiff.training.recipes.lora",
 }
 """What can be trained → the module with its `RECIPE`, imported only when it is asked for."""
