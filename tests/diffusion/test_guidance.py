@@ -2,7 +2,7 @@ import pytest
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 
-from edudiff.diffusion.guidance import guide, rescale
+from edudiff.diffusion.guidance import check_scale, guide, rescale
 from edudiff.diffusion.prediction import to_x0_and_eps
 from edudiff.diffusion.schedule import make_schedule
 
@@ -66,6 +66,17 @@ def test_guidance_sharpens_a_gaussian():
 def test_negative_guidance_is_refused(scale, refusal):
     with refusal(r"guidance_scale: expected a number ≥ 0 \(1 is off\)"):
         guide(normal(1), normal(2), scale)
+
+
+@pytest.mark.parametrize("scale", [-0.5, float("inf"), float("nan")])
+def test_a_scale_that_nothing_can_be_drawn_with_is_refused_at_once(scale, refusal):
+    with refusal("guidance_scale: expected a finite number ≥ 0"):
+        check_scale(scale)
+
+
+def test_guidance_off_and_none_at_all_are_scales():
+    check_scale(0.0)
+    check_scale(1.0)
 
 
 def test_answers_of_different_shape_cannot_be_guided(refusal):

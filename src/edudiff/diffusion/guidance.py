@@ -1,9 +1,21 @@
 """Classifier-free guidance: go further in the direction in which the condition points."""
 
+import math
+
 from jaxtyping import Float
 from torch import Tensor
 
 from edudiff import checks
+
+
+def check_scale(guidance_scale: float) -> None:
+    """Refuse what is no guidance scale, before anything is drawn.
+
+    Raises:
+        ValueError: for one below 0, infinite or not a number.
+    """
+    if not 0 <= guidance_scale < math.inf:
+        raise ValueError(f"guidance_scale: expected a finite number ≥ 0, got {guidance_scale!r}")
 
 
 def guide(

@@ -13,6 +13,7 @@ from edudiff.layers.embeddings import sinusoidal_embedding
 from edudiff.layers.modulated_resnet import zero
 from edudiff.models import nested_checks
 from edudiff.models.matryoshka_blocks import Level, Told
+from edudiff.models.unet_checks import for_each_level
 
 
 class Doll(nn.Module):
@@ -46,8 +47,8 @@ class Doll(nn.Module):
         super().__init__()
         levels = len(block_out_channels)
         self.channels, self.block_out_channels = channels, tuple(block_out_channels)
-        self.layers_per_block = _for_each_level(layers_per_block, levels)
-        self.attention_layers = _for_each_level(attention_layers, levels)
+        self.layers_per_block = for_each_level(layers_per_block, levels)
+        self.attention_layers = for_each_level(attention_layers, levels)
         self.time_embed_dim, self.context_dim = time_embed_dim, context_dim
         self.scale, self.num_heads, self.norm_num_groups = scale, num_heads, norm_num_groups
         nested_checks.options(self)
@@ -167,7 +168,3 @@ class Doll(nn.Module):
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """The words as all dolls want them: `summary`, `context` and `mask` of `Told`."""
         raise NotImplementedError
-
-
-def _for_each_level(value: int | Sequence[int], levels: int) -> tuple[int, ...]:
-    return (value,) * levels if isinstance(value, int) else tuple(value)

@@ -8,8 +8,9 @@ holds [the other box's id, the number of its output].
 from typing import Any
 
 from edudiff import checks
+from edudiff.diffusion.guidance import check_scale
 from edudiff.pipelines.comfy_nodes import KINDS, Kind, Workflow, wires
-from edudiff.pipelines.denoiser_xl import NEGATIVE_SCORE, check_guidance
+from edudiff.pipelines.denoiser_xl import NEGATIVE_SCORE
 from edudiff.pipelines.prompts_xl import Pair, check_size
 
 __all__ = ["BASE", "KINDS", "REFINER", "SAMPLERS", "Kind", "Workflow", "wires", "workflow"]
@@ -103,7 +104,7 @@ def _walk(
 ) -> dict[str, Any]:
     checks.whole_at_least(1, num_inference_steps=num_inference_steps)
     checks.whole_at_least(0, seed=seed)
-    check_guidance(guidance_scale)
+    check_scale(guidance_scale)
     return {
         "noise_seed": seed,
         "steps": num_inference_steps,

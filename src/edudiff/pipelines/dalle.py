@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 
 from edudiff import checks
 from edudiff.data.tokens import tokenize, unconditional
+from edudiff.diffusion.guidance import check_scale
 from edudiff.layers.gpt import Kept
 from edudiff.models.clip import CLIP
 from edudiff.models.dalle import DALLE
@@ -143,8 +144,7 @@ def sample(
         arXiv:2206.10789), section 2.
     """
     check_prompts(prompts, pipe.tokenizer)
-    if not 0 <= guidance_scale < math.inf:
-        raise ValueError(f"guidance_scale: expected a finite number ≥ 0, got {guidance_scale!r}")
+    check_scale(guidance_scale)
     net, guided = pipe.transformer, guidance_scale != 1
     device = net.transformer.wte.weight.device
     uniform = torch.stack([torch.rand(net.image_length, generator=generator) for _ in prompts])

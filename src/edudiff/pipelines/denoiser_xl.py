@@ -1,7 +1,5 @@
 """The U-Net of Stable Diffusion XL as samplers want it: asked with the words and without."""
 
-import math
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -13,16 +11,6 @@ from edudiff.pipelines.prompts_xl import PictureSize, Told
 
 NEGATIVE_SCORE = 2.5
 """The aesthetic score that guidance leads a refiner away from; diffusers' own."""
-
-
-def check_guidance(guidance_scale: float) -> None:
-    """Refuse what is no guidance scale.
-
-    Raises:
-        ValueError: for one below 0 or infinite.
-    """
-    if not 0 <= guidance_scale < math.inf:
-        raise ValueError(f"guidance_scale: expected a finite number ≥ 0, got {guidance_scale!r}")
 
 
 def denoiser(

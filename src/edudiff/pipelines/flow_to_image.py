@@ -4,7 +4,6 @@ prompts → tokens → two text encoders → states side by side, and one vector
 noise → Euler's method ⇄ transformer, asked with the prompt and without → latents → pictures
 """
 
-import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,10 +17,11 @@ from torch import Generator, Tensor
 from edudiff import checks
 from edudiff.data.tokens import tokenize, unconditional
 from edudiff.diffusion.flow import FlowModel, flow_times, sample_flow
-from edudiff.diffusion.guidance import guide
+from edudiff.diffusion.guidance import check_scale, guide
 from edudiff.models.clip_text_projection import TextWithProjection
 from edudiff.models.mmdit import MMDiT
 from edudiff.models.vae import AutoencoderKL
+from edudiff.pipelines.decoding import to_pictures
 from edudiff.pipelines.prompts import check_negative_prompts, check_prompts
 
 if TYPE_CHECKING:
@@ -191,8 +191,7 @@ def flow_model(
     Raises:
         ValueError: for a guidance scale below 0 or infinite; when asked, for an infinite answer.
     """
-    if not 0 <= guidance_scale < math.inf:
-        raise ValueError(f"guidance_scale: expected a finite number ≥ 0, got {guidance_scale!r}")
+    check_scale(guidance_scale)
     guided = guidance_scale != 1
     texts = [*negative_prompts, *prompts] if guided else prompts
     weight = pipe.transformer.proj_out.weight
@@ -223,12 +222,7 @@ def decode(pipe: FlowToImage, latents: Float[Tensor, "b c h w"]) -> Float[Tensor
     Raises:
         ValueError: if latents or pictures are not finite.
     """
-    with torch.no_grad():
-        z = (latents / pipe.vae.scaling_factor).to(pipe.vae.quant_conv.weight.dtype)
-        pictures = pipe.vae.decode(z).to(latents.dtype)
-    if not pictures.isfinite().all():
-        raise ValueError("vae: expected finite pictures, got infinity or NaN")
-    return pictures.clamp(-1, 1)
+    return to_pictures(pipe.vae, latents)
 
 
 def generate(

@@ -4,7 +4,6 @@ prompts → words ────────────────────�
 noise at every resolution → every stream ⇄ nested U-Net, asked with the prompt and without
 """
 
-import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from edudiff import checks
-from edudiff.diffusion.guidance import guide
+from edudiff.diffusion.guidance import check_scale, guide
 from edudiff.diffusion.multiscale import draw_noise, shifted_schedules
 from edudiff.diffusion.multiscale_sampling import (
     MultiscaleDenoiser,
@@ -155,8 +154,7 @@ def denoiser(
     Raises:
         ValueError: for a guidance scale below 0 or infinite; when asked, for an infinite answer.
     """
-    if not 0 <= guidance_scale < math.inf:
-        raise ValueError(f"guidance_scale: expected a finite number ≥ 0, got {guidance_scale!r}")
+    check_scale(guidance_scale)
     guided = guidance_scale != 1
     weight = pipe.unet.conv_in.weight
     states, mask = pipe.reader([*negative_prompts, *prompts] if guided else prompts)

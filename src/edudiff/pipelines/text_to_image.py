@@ -4,7 +4,6 @@ prompts → tokens → text states ┐
 noise → sampler ⇄ U-Net, asked with the prompt and without → latents → decoder → pictures
 """
 
-import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from edudiff import checks
-from edudiff.diffusion.guidance import guide
+from edudiff.diffusion.guidance import check_scale, guide
 from edudiff.diffusion.prediction import PredictionType
 from edudiff.diffusion.samplers import SAMPLERS, Denoiser
 from edudiff.diffusion.schedule import NoiseSchedule
@@ -26,6 +25,7 @@ from edudiff.models.unet import UNet
 from edudiff.models.vae import AutoencoderKL
 from edudiff.pipelines import folder as parts
 from edudiff.pipelines.canvas import check_sides
+from edudiff.pipelines.decoding import to_pictures
 from edudiff.pipelines.prompts import check_negative_prompts, check_prompts, encode
 
 if TYPE_CHECKING:
@@ -199,8 +199,7 @@ def denoiser(
     Raises:
         ValueError: for a guidance scale below 0 or infinite; when asked, for an infinite answer.
     """
-    if not 0 <= guidance_scale < math.inf:
-        raise ValueError(f"guidance_scale: expected a finite number ≥ 0, got {guidance_scale!r}")
+    check_scale(guidance_scale)
     guided = guidance_scale != 1
     texts = [*negative_prompts, *prompts] if guided else prompts
     context = encode(texts, pipe.tokenizer, pipe.text_encoder)
@@ -225,12 +224,7 @@ def decode(pipe: TextToImage, latents: Float[Tensor, "b c h w"]) -> Float[Tensor
     Raises:
         ValueError: if latents or pictures are not finite.
     """
-    with torch.no_grad():
-        z = (latents / pipe.vae.scaling_factor).to(pipe.vae.quant_conv.weight.dtype)
-        pictures = pipe.vae.decode(z).to(latents.dtype)
-    if not pictures.isfinite().all():
-        raise ValueError("vae: expected finite pictures, got infinity or NaN")
-    return pictures.clamp(-1, 1)
+    return to_pictures(pipe.vae, latents)
 
 
 def generate(

@@ -15,10 +15,12 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from edudiff import checks
+from edudiff.diffusion.guidance import check_scale
 from edudiff.diffusion.samplers import SAMPLERS
 from edudiff.diffusion.spacing import spaced_timesteps
 from edudiff.pipelines.canvas import check_sides
-from edudiff.pipelines.denoiser_xl import check_guidance, denoiser
+from edudiff.pipelines.decoding import to_pictures
+from edudiff.pipelines.denoiser_xl import denoiser
 from edudiff.pipelines.pipe_xl import TextToImageXL, load
 from edudiff.pipelines.prompts import check_negative_prompts, check_prompts
 from edudiff.pipelines.prompts_xl import Pair, PictureSize, Told, check_size, encode
@@ -85,7 +87,7 @@ def sample(
         `image=latents`.
     """
     negatives = _negatives(pipe, prompts, negative_prompts)
-    check_guidance(guidance_scale)
+    check_scale(guidance_scale)
     walk = checks.choose("sampler", sampler, SAMPLERS)
     timesteps, number = _timesteps(pipe, num_inference_steps, denoising_start, denoising_end)
     if latents is None and denoising_start is not None:
@@ -111,12 +113,7 @@ def decode(pipe: TextToImageXL, latents: Float[Tensor, "b c h w"]) -> Float[Tens
     Raises:
         ValueError: if latents or pictures are not finite.
     """
-    with torch.no_grad():
-        z = (latents / pipe.vae.scaling_factor).to(pipe.vae.quant_conv.weight.dtype)
-        pictures = pipe.vae.decode(z).to(latents.dtype)
-    if not pictures.isfinite().all():
-        raise ValueError("vae: expected finite pictures, got infinity or NaN")
-    return pictures.clamp(-1, 1)
+    return to_pictures(pipe.vae, latents)
 
 
 def generate(

@@ -6,7 +6,7 @@ from edudiff.training.recipes import quality, tiny_sd
 
 def true_pictures(prompts, generator):
     """The pictures that the captions were written of, found by asking all test scenes."""
-    first = tiny_sd.FIRST_TEST_SEED
+    first = quality.FIRST_TEST_SEED
     told = {}
     for split in ("held_out", "train"):
         for seed in range(first, first + 40):

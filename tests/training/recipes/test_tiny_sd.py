@@ -7,7 +7,7 @@ from edudiff.data import captions, scenes, tokens
 from edudiff.diffusion.prediction import velocity
 from edudiff.evaluation import oracle
 from edudiff.pipelines.text_to_image import generate, load
-from edudiff.training.recipes import tiny_sd
+from edudiff.training.recipes import quality, tiny_sd
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_every_parameter_takes_part_and_nothing_frozen_does(job):
 
 def test_test_captions_are_of_scenes_that_no_training_sees():
     prompts = tiny_sd.test_captions(5)
-    seeds = range(tiny_sd.FIRST_TEST_SEED, tiny_sd.FIRST_TEST_SEED + 5)
+    seeds = range(quality.FIRST_TEST_SEED, quality.FIRST_TEST_SEED + 5)
     assert prompts == [captions.describe(scenes.scene(seed), seed) for seed in seeds]
 
 
@@ -82,18 +82,18 @@ def test_guidance_is_tuned_on_other_captions_than_it_is_tested_on():
     tested = tiny_sd.test_captions(500)
     tuned = tiny_sd.test_captions(500, first_seed=tiny_sd.FIRST_TUNING_SEED)
     assert len(set(tested) & set(tuned)) < 50  # short captions do meet
-    assert tiny_sd.FIRST_TUNING_SEED >= tiny_sd.FIRST_TEST_SEED + 500
+    assert tiny_sd.FIRST_TUNING_SEED >= quality.FIRST_TEST_SEED + 500
 
 
 def test_held_out_captions_show_what_training_never_does():
-    for seed in range(tiny_sd.FIRST_TEST_SEED, tiny_sd.FIRST_TEST_SEED + 20):
+    for seed in range(quality.FIRST_TEST_SEED, quality.FIRST_TEST_SEED + 20):
         assert scenes.is_held_out(scenes.scene(seed, split="held_out"))
 
 
 def test_shares_count_lone_objects_and_named_relations_apart():
     prompts = ["a red star", "a blue ring", "a red star left of a blue ring", "a red star"]
     verdicts = [oracle.Verdict(count=holds) for holds in (True, False, True, True)]
-    found = tiny_sd.shares(prompts, verdicts)
+    found = quality.shares(prompts, verdicts)
     assert found == {"one": pytest.approx(2 / 3), "two": 1.0}
 
 

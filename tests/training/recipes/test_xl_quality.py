@@ -6,7 +6,7 @@ import torch
 from edudiff.checkpoints import registry
 from edudiff.data import scenes, views
 from edudiff.pipelines import text_to_image
-from edudiff.training.recipes import tiny_sd, tiny_sdxl, xl_quality
+from edudiff.training.recipes import quality, tiny_sd, tiny_sdxl, xl_quality
 
 PROMPTS = xl_quality.lone_objects(tiny_sd.test_captions(60))
 
@@ -19,7 +19,7 @@ def pipe():
 
 def perfect(pipe, prompts, *, height=64, width=64, original_size=None, **told):
     """What a pipeline would draw that does exactly what it is told."""
-    seeds = {p: tiny_sd.FIRST_TEST_SEED + k for k, p in enumerate(tiny_sd.test_captions(60))}
+    seeds = {p: quality.FIRST_TEST_SEED + k for k, p in enumerate(tiny_sd.test_captions(60))}
     top, left = told.get("crops_coords_top_left", (0, 0))
     short = min(height, width)
     original = short if original_size is None else min(original_size)
@@ -56,7 +56,7 @@ def test_a_pipeline_that_hears_nothing_of_sizes_measures_so(pipe, monkeypatch):
 
 def test_all_measures_of_tiny_sd_are_measured_too(pipe, monkeypatch):
     def drawn(pipe, prompts, **options):
-        seeds = range(tiny_sd.FIRST_TEST_SEED, tiny_sd.FIRST_TEST_SEED + 200)
+        seeds = range(quality.FIRST_TEST_SEED, quality.FIRST_TEST_SEED + 200)
         known = {
             prompt: scenes.scene(seed, split=split)
             for split in ("train", "held_out")
@@ -66,7 +66,7 @@ def test_all_measures_of_tiny_sd_are_measured_too(pipe, monkeypatch):
         some = [known[prompt] for prompt in prompts]
         return views.draw_views(some, [views.View(*size, *(2 * [min(size)]))] * len(some))
 
-    monkeypatch.setattr(xl_quality, "pictures_of", drawn)
+    monkeypatch.setattr(xl_quality.text_to_image_xl, "generate", drawn)
     found = xl_quality.measure(pipe, count=30)
     for name in ("one", "two", "held_out", "count", "colour", "shape", "binding", "relation"):
         assert found[name] >= 0.9

@@ -6,12 +6,23 @@ from statistics import mean
 import torch
 from torch import Generator, Tensor
 
+from edudiff.data import captions, scenes
 from edudiff.evaluation import oracle
-from edudiff.training.recipes import tiny_sd
 
 CHUNK = 64
 NAMED = ("count", "colour", "shape", "binding", "relation")
+FIRST_TEST_SEED = scenes.FIRST_TEST_SEED
+FIRST_TUNING_SEED = FIRST_TEST_SEED + 2**20
 Draw = Callable[[Sequence[str], Generator], Tensor]
+
+
+def test_captions(
+    count: int, *, first_seed: int = FIRST_TEST_SEED, split: scenes.Split = "train"
+) -> list[str]:
+    """Captions of the first so many scenes from a seed on; no training sees them."""
+    seeds = range(first_seed, first_seed + count)
+    told = scenes.scenes(seeds, split=split)
+    return [captions.describe(*pair) for pair in zip(told, seeds, strict=True)]
 
 
 @torch.no_grad()
@@ -30,18 +41,32 @@ def judge(draw: Draw, prompts: Sequence[str], *, seed: int = 0) -> list[oracle.V
     return verdicts
 
 
-def measure(draw: Draw, count: int = 500) -> dict[str, float]:
-    """What `tiny_sd.measure` measures, on the same captions.
+def shares(prompts: Sequence[str], verdicts: Sequence[oracle.Verdict]) -> dict[str, float]:
+    """The share of pictures that show all that was asked, for one object and for two.
 
     Returns:
-        "one" and "two", see `tiny_sd.shares`; "held_out": of captions with a combination of colour
+        "one": of prompts with one object; "two": of those with two and a relation.
+    """
+    claims = [captions.read(prompt) for prompt in prompts]
+    groups = {
+        "one": [v.all for v, c in zip(verdicts, claims, strict=True) if len(c.objects) == 1],
+        "two": [v.all for v, c in zip(verdicts, claims, strict=True) if c.relation],
+    }
+    return {name: sum(right) / len(right) for name, right in groups.items() if right}
+
+
+def measure(draw: Draw, count: int = 500) -> dict[str, float]:
+    """How often a picture shows all its caption says, on captions that training never saw.
+
+    Returns:
+        "one" and "two", see `shares`; "held_out": of captions with a combination of colour
         and shape, or a relation, that no training scene has; "count", "colour", "shape", "binding"
         and "relation": of the captions that say something of it, how often that alone holds.
     """
-    prompts = tiny_sd.test_captions(count)
-    strangers = tiny_sd.test_captions(count // 2, split="held_out")
+    prompts = test_captions(count)
+    strangers = test_captions(count // 2, split="held_out")
     verdicts = judge(draw, prompts)
-    found = tiny_sd.shares(prompts, verdicts)
+    found = shares(prompts, verdicts)
     found["held_out"] = mean(bool(verdict.all) for verdict in judge(draw, strangers))
     for name in NAMED:
         said = [bool(verdict[name]) for verdict in verdicts if verdict[name] is not None]

@@ -26,8 +26,9 @@ from edudiff.pipelines.starts import encode
 from edudiff.pipelines.text_to_image import TextToImage
 from edudiff.training.job import Batch, Job, Recipe
 from edudiff.training.rates import trapezoid
-from edudiff.training.recipes import tiny_sd
-from edudiff.training.recipes.tiny_sd import CHUNK, FIRST_TEST_SEED, FIRST_TUNING_SEED, SIZE
+from edudiff.training.recipes import quality, tiny_sd
+from edudiff.training.recipes.quality import FIRST_TEST_SEED, FIRST_TUNING_SEED
+from edudiff.training.recipes.tiny_sd import CHUNK, SIZE
 
 NUM_SCENES = 24_576
 LEARNING_RATE = 1e-3
@@ -122,7 +123,7 @@ def measure(pipe: TextToImage, controlnet: ControlNet, count: int = 500) -> Mapp
         "control" and "without": the mean `edge_agreement` of the pictures' edges with those asked
         for, with the ControlNet and without; "rebuilt": that of the scenes' own pictures as the
         autoencoder rebuilds them, beyond which no latents lead. "one" and "two": the shares of
-        captions that come out right with the ControlNet, see `tiny_sd.shares`; "one_without" and
+        captions that come out right with the ControlNet, see `quality.shares`; "one_without" and
         "two_without": the same without it.
     """
     seeds, prompts = range(FIRST_TEST_SEED, FIRST_TEST_SEED + count), tiny_sd.test_captions(count)
@@ -139,7 +140,7 @@ def measure(pipe: TextToImage, controlnet: ControlNet, count: int = 500) -> Mapp
         name: edge_agreement(edges(each), maps).mean().item() for name, each in pictures.items()
     }
     for name, ending in (("control", ""), ("without", "_without")):
-        shares = tiny_sd.shares(prompts, oracle.judge(pictures[name], prompts))
+        shares = quality.shares(prompts, oracle.judge(pictures[name], prompts))
         found |= {f"{kind}{ending}": share for kind, share in shares.items()}
     return found
 

@@ -6,6 +6,8 @@ any more. The latents of the training scenes are computed once, before the first
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -29,15 +31,14 @@ from edudiff.pipelines.saving import save
 from edudiff.pipelines.text_to_image import TextToImage
 from edudiff.training.job import Batch, Job, Recipe
 from edudiff.training.rates import trapezoid
-from edudiff.training.recipes import tiny_clip, tiny_sd_vae
+from edudiff.training.recipes import quality, tiny_clip, tiny_sd_vae
+from edudiff.training.recipes.quality import FIRST_TUNING_SEED, test_captions
 
 SIZE = 64
 NUM_SCENES, CHUNK = 49_152, 64
 LEARNING_RATE = 1e-3
 DROPPED = 0.1
 GUIDANCE_SCALE, NUM_STEPS = 3.0, 20
-FIRST_TEST_SEED = scenes.FIRST_TEST_SEED
-FIRST_TUNING_SEED = FIRST_TEST_SEED + 2**20
 
 
 def make_model() -> UNet:
@@ -82,71 +83,34 @@ def latents_of(model: AutoencoderKL, seeds: Sequence[int]) -> Float[Tensor, " b 
     return torch.cat(found)
 
 
-def test_captions(
-    count: int, *, first_seed: int = FIRST_TEST_SEED, split: scenes.Split = "train"
-) -> list[str]:
-    """Captions of the first so many scenes from a seed on; no training sees them."""
-    seeds = range(first_seed, first_seed + count)
-    told = scenes.scenes(seeds, split=split)
-    return [captions.describe(*pair) for pair in zip(told, seeds, strict=True)]
-
-
-def judge(
+def draw(
     pipe: TextToImage,
     prompts: Sequence[str],
+    generator: Generator,
     *,
     guidance_scale: float = GUIDANCE_SCALE,
     num_inference_steps: int = NUM_STEPS,
-    seed: int = 0,
+) -> Float[Tensor, " b 3 h w"]:
+    """A picture for each prompt, as the recipe's measures ask for them."""
+    return text_to_image.generate(
+        pipe,
+        prompts,
+        generator=generator,
+        guidance_scale=guidance_scale,
+        num_inference_steps=num_inference_steps,
+    )
+
+
+def judge(
+    pipe: TextToImage, prompts: Sequence[str], *, seed: int = 0, **options: Any
 ) -> list[oracle.Verdict]:
-    """What the oracle says of one picture for each prompt."""
-    generator, verdicts = Generator().manual_seed(seed), []
-    for first in range(0, len(prompts), CHUNK):
-        some = prompts[first : first + CHUNK]
-        pictures = text_to_image.generate(
-            pipe,
-            some,
-            generator=generator,
-            guidance_scale=guidance_scale,
-            num_inference_steps=num_inference_steps,
-        )
-        verdicts += oracle.judge(pictures.float().cpu(), some)
-    return verdicts
-
-
-def shares(prompts: Sequence[str], verdicts: Sequence[oracle.Verdict]) -> dict[str, float]:
-    """The share of pictures that show all that was asked, for one object and for two.
-
-    Returns:
-        "one": of prompts with one object; "two": of those with two and a relation.
-    """
-    claims = [captions.read(prompt) for prompt in prompts]
-    groups = {
-        "one": [v.all for v, c in zip(verdicts, claims, strict=True) if len(c.objects) == 1],
-        "two": [v.all for v, c in zip(verdicts, claims, strict=True) if c.relation],
-    }
-    return {name: sum(right) / len(right) for name, right in groups.items() if right}
+    """What the oracle says of one picture for each prompt; `options` are those of `draw`."""
+    return quality.judge(partial(draw, pipe, **options), prompts, seed=seed)
 
 
 def measure(pipe: TextToImage, count: int = 500) -> Mapping[str, float]:
-    """How often a picture shows all its caption says, on captions that training never saw.
-
-    Returns:
-        "one" and "two", see `shares`; "held_out": of captions with a combination of colour and
-        shape, or a relation, that no training scene has; "colour", "shape", "binding" and
-        "relation": of the captions that say something of it, how often that alone holds.
-    """
-    prompts, strangers = test_captions(count), test_captions(count // 2, split="held_out")
-    verdicts = judge(pipe, prompts)
-    found = shares(prompts, verdicts)
-    found["held_out"] = _share([verdict.all for verdict in judge(pipe, strangers)])
-    for name in ("count", "colour", "shape", "binding", "relation"):
-        found[name] = _share([v[name] for v in verdicts if v[name] is not None])
-    return found
-
-
-def _share(right: Sequence[bool | None]) -> float:
-    return sum(map(bool, right)) / len(right)
+    """How often a picture shows all its caption says; see `quality.measure`."""
+    return quality.measure(partial(draw, pipe), count)
 
 
 @torch.no_grad()
@@ -200,13 +164,8 @@ def denoising_loss(pipe: TextToImage, batch: Batch) -> dict[str, Tensor]:
 
 def draw_samples(pipe: TextToImage) -> Float[Tensor, " b 3 h w"]:
     """Pictures of 24 captions that are neither trained on nor tested on."""
-    return text_to_image.generate(
-        pipe,
-        test_captions(24, first_seed=FIRST_TUNING_SEED),
-        generator=Generator().manual_seed(0),
-        guidance_scale=GUIDANCE_SCALE,
-        num_inference_steps=NUM_STEPS,
-    )
+    prompts = test_captions(24, first_seed=FIRST_TUNING_SEED)
+    return draw(pipe, prompts, Generator().manual_seed(0))
 
 
 def prepare(seed: int, num_steps: int) -> Job:

@@ -13,7 +13,7 @@ from edudiff.evaluation import framing, oracle
 from edudiff.evaluation.sharpness import sharpness
 from edudiff.pipelines import text_to_image_xl
 from edudiff.pipelines.text_to_image_xl import TextToImageXL
-from edudiff.training.recipes import tiny_sd
+from edudiff.training.recipes import quality
 
 CHUNK = 64
 SMALL_SIZE = (28, 28)
@@ -35,13 +35,12 @@ def pictures_of(
 
 def measure(pipe: TextToImageXL, count: int = 500) -> dict[str, float]:
     """What `tiny_sd.measure` measures, on the same prompts, and what `measure_told` does."""
-    prompts = tiny_sd.test_captions(count)
-    strangers = tiny_sd.test_captions(count // 2, split="held_out")
-    verdicts = oracle.judge(pictures_of(pipe, prompts), prompts)
-    found = tiny_sd.shares(prompts, verdicts)
-    found["held_out"] = fmean(v.all for v in oracle.judge(pictures_of(pipe, strangers), strangers))
-    for name in NAMED:
-        found[name] = fmean(bool(v[name]) for v in verdicts if v[name] is not None)
+
+    def draw(prompts: Sequence[str], generator: Generator) -> Tensor:
+        return text_to_image_xl.generate(pipe, prompts, generator=generator)
+
+    found = quality.measure(draw, count)
+    prompts = quality.test_captions(count)
     return found | measure_told(pipe, lone_objects(prompts)[: count // 5])
 
 
