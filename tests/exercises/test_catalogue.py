@@ -3,10 +3,12 @@ import re
 import time
 
 import pytest
+import torch
 
 from edudiff.exercises import EXERCISES, Status, check
 from edudiff.exercises.exercise import answers_of
 from edudiff.exercises.judge import judge, made, same
+from edudiff.exercises.plain import decode, encode
 from edudiff.exercises.runner import Report, probe
 
 SEEDS = (0, 1, 2)
@@ -81,6 +83,13 @@ def test_one_process_can_run_what_another_judges(exercise):
     report = probe(exercise.mistakes[0].answer, [case.given for case in cases])
     arrived = Report.from_plain(json.loads(json.dumps(report.to_plain())))
     assert judge(exercise, cases, arrived).message == exercise.mistakes[0].hint
+
+
+def test_the_inputs_arrive_unchanged_in_another_process(exercise):
+    for case in exercise.cases(7):
+        plain = {name: encode(value) for name, value in case.given.items()}
+        arrived = {name: decode(value) for name, value in json.loads(json.dumps(plain)).items()}
+        torch.testing.assert_close(arrived, case.given, rtol=0, atol=0)
 
 
 def test_an_unknown_exercise_is_told_and_stops_no_notebook():

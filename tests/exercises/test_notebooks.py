@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from edudiff.exercises import EXERCISES
+from edudiff.exercises import EXERCISES, check
 from myst import pages
 from myst.blocks import Directive
+from myst.notebooks import ANSWER
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+CHAPTERS = {notebook.stem[3:]: notebook for notebook in NOTEBOOKS}
+LIBRARIES = {"math", "numpy", "torch"}
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -29,14 +32,33 @@ def cells(notebook: Path) -> list[tuple[str, str]]:
     ]
 
 
+def posed(notebook: Path) -> list[tuple[str, str, str]]:
+    """Of every exercise its name in the catalogue, its title, and the code cell right after it."""
+    found, exercises = cells(notebook), []
+    for (kind, words), (_, source) in zip(found, found[1:], strict=False):
+        heading = re.search(r"^\*\*Exercise \d+\.(\d) \((.*)\)\.\*\*$", words, re.MULTILINE)
+        if kind == "markdown" and heading:
+            exercises.append((f"{notebook.stem[3:]}.{heading[1]}", heading[2], source))
+    return exercises
+
+
 def answers(notebook: Path) -> list[str]:
-    """The code cells right after an exercise."""
-    found = cells(notebook)
-    return [
-        source
-        for (kind, words), (_, source) in zip(found, found[1:], strict=False)
-        if kind == "markdown" and re.search(r"^\*\*Exercise \d+\.\d", words, re.MULTILINE)
-    ]
+    return [source for _, _, source in posed(notebook)]
+
+
+def code(page: Path) -> list[str]:
+    return [cell.source for cell in pages.read(page, ROOT).cells if cell.kind == "code"]
+
+
+def imported(page: Path) -> dict[str, object]:
+    """What a chapter's code imports from the libraries, under the chapter's names."""
+    space: dict[str, object] = {}
+    for node in (node for source in code(page) for node in ast.parse(source).body):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) else []
+        if {name.split(".")[0] for name in names} & LIBRARIES:
+            exec(ast.unparse(node), space)
+    return space
 
 
 def solutions(page: Path) -> list[str]:
@@ -71,6 +93,37 @@ def test_the_cell_after_an_exercise_is_empty_or_a_starter(notebook):
     assert [cell for cell in found if not all(map(is_blank, ast.parse(cell).body))] == []
 
 
+def test_an_exercise_that_is_checked_begins_with_its_starter_and_others_with_nothing(notebook):
+    for name, _, source in posed(notebook):
+        assert source == (EXERCISES[name].starter if name in EXERCISES else ANSWER)
+
+
+@pytest.fixture(params=EXERCISES.values(), ids=EXERCISES)
+def exercise(request):
+    return request.param
+
+
+def test_every_exercise_of_the_catalogue_is_posed_under_its_title(exercise):
+    chapter, _ = exercise.name.split(".")
+    titles = {name: title for name, title, _ in posed(CHAPTERS[chapter])}
+    assert titles[exercise.name] == exercise.title
+
+
+def test_a_chapter_that_has_checks_has_at_least_three():
+    chapters = [name.split(".")[0] for name in EXERCISES]
+    assert {each: chapters.count(each) for each in chapters if chapters.count(each) < 3} == {}
+
+
+def test_the_chapters_solution_needs_nothing_but_libraries_and_passes(exercise):
+    page = ROOT / "book" / f"{CHAPTERS[exercise.name.split('.')[0]].stem}.md"
+    (solution,) = [each for each in solutions(page) if f'check("{exercise.name}"' in each]
+    *definition, call = ast.parse(solution).body
+    space = imported(page) | {"check": check}
+    exec(ast.unparse(ast.Module(definition, [])), space)
+    result = eval(ast.unparse(call), space)
+    assert result.passed, result
+
+
 def test_no_cell_holds_a_chapters_solution(notebook):
     solved = solutions(ROOT / "book" / f"{notebook.stem}.md")
     assert len(solved) >= 4
@@ -82,7 +135,6 @@ def squeezed(text: str) -> str:
     return re.sub(r"\s+", "", text)
 
 
-@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
 def test_no_notebook_holds_a_reference(exercise):
     tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(exercise.reference))))
     body = squeezed("".join(map(ast.unparse, tree.body[0].body[1:])))

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import make_notebooks
+from edudiff.exercises import EXERCISES
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMULA = "```{math}\n:label: e\nx = 1\n```"
@@ -40,6 +41,12 @@ def test_an_exercise_has_a_bold_heading_and_an_empty_cell(book):
     text, answer, *_ = book.cells(EXERCISE)
     assert text.source.endswith("**Exercise 2.1 (By hand).**\n\nWhat is $x$?")
     assert (answer.cell_type, answer.source) == ("code", "# Your answer")
+
+
+def test_an_exercise_that_is_checked_has_a_cell_to_begin_with(book):
+    checked = EXERCISE.replace("page-1", "forward-diffusion-2")
+    _, answer, *_ = book.cells(checked)
+    assert answer.source == EXERCISES["forward-diffusion.2"].starter
 
 
 def test_an_exercise_without_a_title_has_its_number(book):

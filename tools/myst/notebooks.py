@@ -7,6 +7,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from edudiff.exercises import EXERCISES
 from myst import directives
 from myst.blocks import Block, Directive
 from myst.book import Book
@@ -18,6 +19,7 @@ KEPT = ("tags", "nbmake")
 """What a cell's metadata may hold; "execution" belongs to the notebook."""
 
 ANSWER = "# Your answer"
+"""What a student begins with where nothing checks the answer."""
 
 SETUP = """\
 # In Colab this installs the book's package; elsewhere it does nothing.
@@ -59,7 +61,7 @@ def _opening(page: Page, book: Book) -> Iterator[NotebookNode]:
 
 
 def _cells(page: Page, book: Book) -> Iterator[NotebookNode]:
-    """The page's own cells, with an empty one for every answer and none for any solution."""
+    """The page's own cells, with one to begin in for every answer and none for any solution."""
     solution: Directive | None = None
     for cell in page.cells:
         if cell.kind == "raw":
@@ -76,11 +78,18 @@ def _cells(page: Page, book: Book) -> Iterator[NotebookNode]:
                 parts.append(part)
             if isinstance(block, Directive) and block.name == "exercise":
                 yield from _markdown(parts, cell)
-                yield new_code_cell(ANSWER)
+                yield new_code_cell(_beginning(block))
                 parts = []
         yield from _markdown(parts, cell)
     if solution is not None:
         raise Refusal(solution.line, "'solution-start' without a 'solution-end'")
+
+
+def _beginning(exercise: Directive) -> str:
+    """What stands in the cell for the answer; exercise `chapter-2` is checked as `chapter.2`."""
+    chapter, _, number = exercise.options["label"].rpartition("-")
+    checked = EXERCISES.get(f"{chapter}.{number}")
+    return checked.starter if checked else ANSWER
 
 
 def _markdown(parts: list[str], cell: Cell) -> Iterator[NotebookNode]:

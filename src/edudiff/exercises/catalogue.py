@@ -3,16 +3,26 @@
 from typing import Any
 
 from edudiff import checks
-from edudiff.exercises import forward_diffusion, reverse_diffusion
+from edudiff.exercises import (
+    clip,
+    forward_diffusion,
+    gan,
+    rendering,
+    reverse_diffusion,
+    samplers,
+    unet,
+    vae,
+)
 from edudiff.exercises.exercise import Exercise
 from edudiff.exercises.judge import judge
 from edudiff.exercises.result import Result, Status
 from edudiff.exercises.runner import SECONDS, probe
 
+CHAPTERS = (rendering, gan, forward_diffusion, reverse_diffusion, samplers, unet, vae, clip)
+"""In the order of the book."""
+
 EXERCISES: dict[str, Exercise] = {
-    exercise.name: exercise
-    for chapter in (forward_diffusion, reverse_diffusion)
-    for exercise in chapter.EXERCISES
+    exercise.name: exercise for chapter in CHAPTERS for exercise in chapter.EXERCISES
 }
 
 

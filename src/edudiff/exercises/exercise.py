@@ -21,7 +21,7 @@ class Case:
 
     Attributes:
         about: what is special about it, in words that fit after "when": "the noise is 0".
-        given: the arguments by name, in order: numbers and tensors.
+        given: the arguments by name, in order: numbers, tensors and tuples of numbers.
     """
 
     about: str
