@@ -14,7 +14,14 @@ from edudiff.data import captions, drawing, scenes
 from edudiff.data.tokens import tokenize
 from edudiff.models import clip_bridge, vae_bridge
 from edudiff.pipelines.text_to_image import generate, load
-from edudiff.training.recipes import tiny_clip, tiny_sd, tiny_sd_vae, tiny_vae
+from edudiff.training.recipes import (
+    tiny_clip,
+    tiny_controlnet,
+    tiny_sd,
+    tiny_sd_vae,
+    tiny_sdxl,
+    tiny_vae,
+)
 
 SEEDS = range(2**31, 2**31 + 16)
 
@@ -38,6 +45,8 @@ def measured(vae, clip):
         "tiny-clip": tiny_clip.measure(clip_bridge.from_transformers(model), tokenizer),
         "tiny-sd/vae": tiny_sd_vae.measure(tiny_sd_vae.load_shipped()),
         "tiny-sd": tiny_sd.measure_shipped(),
+        "tiny-controlnet": tiny_controlnet.measure_shipped(),
+        "tiny-sdxl": tiny_sdxl.measure_shipped(),
     }
 
 
@@ -51,7 +60,14 @@ def logged(name):
     return json.loads(last)["quality"]
 
 
-TRAINED = ("tiny-clip", "tiny-sd", "tiny-sd/vae", "tiny-vae")
+TRAINED = (
+    "tiny-clip",
+    "tiny-controlnet",
+    "tiny-sd",
+    "tiny-sd/vae",
+    "tiny-sdxl",
+    "tiny-vae",
+)
 
 
 def test_every_shipped_folder_is_looked_at():
@@ -89,6 +105,11 @@ FLOORS = [
     ("tiny-sd/vae", "kept_disturbed", 0.7),
     ("tiny-sd", "one", 0.55),
     ("tiny-sd", "two", 0.12),
+    ("tiny-controlnet", "control", 0.93),
+    ("tiny-controlnet", "one", 0.78),
+    ("tiny-sdxl", "one", 0.57),
+    ("tiny-sdxl", "two", 0.11),
+    ("tiny-sdxl", "inside_0", 0.97),
 ]
 TARGETS = [
     ("tiny-vae", "kept", 0.98),

@@ -108,7 +108,7 @@ MODELS = {
         ),
     ),
     "sdxl": Model(
-        None,
+        "tiny-sdxl",
         FullSize(
             "stabilityai/stable-diffusion-xl-base-1.0",
             "462165984030d82259a11f4367a4eed129e94a7b",
