@@ -1,4 +1,4 @@
-"""The command line: `edudiff generate`, `edudiff train` and `edudiff doctor`."""
+"""The command line: `edudiff generate`, `train`, `grade` and `doctor`."""
 
 import argparse
 import importlib
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import edudiff
 from edudiff import checks
-from edudiff.commands import doctor, generate, train_lora
+from edudiff.commands import doctor, generate, grade, train_lora
 from edudiff.commands.numbers import seed, whole_number
 
 RECIPES = {
@@ -42,9 +42,11 @@ Or teach one that is there already your own pictures:
   edudiff train lora --data FOLDER --caption-from folder --rank 8"""
 
 TRAIN_MORE = """\
-several processes on one machine, which share each batch and take the same steps:
+several processes, which share each batch and take the same steps:
   accelerate launch --num_processes 2 -m edudiff.cli train vae     on two GPUs
-  torchrun --nproc-per-node 2 -m edudiff.cli train vae             on two CPU cores"""
+  torchrun --nproc-per-node 2 -m edudiff.cli train vae             on two CPU cores
+  accelerate launch --config_file FILE -m edudiff.cli train vae    configs/ has files for several
+                                                                   GPUs and for several machines"""
 
 RAW = argparse.RawDescriptionHelpFormatter
 
@@ -56,6 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, module, meaning in (
         ("generate", generate, "draw what a text says"),
+        ("grade", grade, "grade a class's notebooks"),
         ("doctor", doctor, "look whether everything is there that edudiff needs"),
     ):
         command = commands.add_parser(
@@ -82,6 +85,7 @@ def _add_train_arguments(train: argparse.ArgumentParser) -> None:
     for flag, meaning in {
         "--steps": "steps in all (the recipe's)",
         "--batch-size": "pictures in a step, over all processes (the recipe's)",
+        "--accumulate": "parts to compute each step in, for less memory (1)",
         "--log-every": "steps between two lines of the log (50)",
         "--sample-every": "steps between two sample pictures (1000)",
         "--checkpoint-every": "steps between two checkpoints (500)",
@@ -92,6 +96,11 @@ def _add_train_arguments(train: argparse.ArgumentParser) -> None:
         choices=["no", "bf16", "fp16"],
         default="no",
         help="what to compute in where float32 is not needed (no)",
+    )
+    train.add_argument(
+        "--recompute",
+        action="store_true",
+        help="forget activations and compute them again, for less memory",
     )
     train.add_argument(
         "--evaluate",
@@ -111,7 +120,7 @@ def train_model(options: argparse.Namespace) -> None:
     train_lora.refuse(options)
     if options.evaluate:
         return evaluate(options, module)
-    from edudiff.training.job import Every, Settings  # here, so that help comes quickly
+    from edudiff.training.job import Every, Settings, Thrift  # here, so that help comes quickly
     from edudiff.training.run import run
 
     recipe = importlib.import_module(module).RECIPE
@@ -132,7 +141,8 @@ def train_model(options: argparse.Namespace) -> None:
         "checkpoint": options.checkpoint_every,
     }
     every |= {name: steps for name, steps in given.items() if steps is not None}
-    run(recipe, options.out or Path("runs") / options.name, settings, Every(**every))
+    thrift = Thrift(options.accumulate or 1, options.recompute)
+    run(recipe, options.out or Path("runs") / options.name, settings, Every(**every), thrift)
 
 
 def evaluate(options: argparse.Namespace, module: str) -> None:
@@ -141,8 +151,8 @@ def evaluate(options: argparse.Namespace, module: str) -> None:
     Raises:
         ValueError: if none are shipped, or an option of training was given too.
     """
-    training = "out steps batch_size log_every sample_every checkpoint_every".split()
-    given = [name for name in training if getattr(options, name) is not None]
+    training = "out steps batch_size log_every sample_every checkpoint_every accumulate recompute"
+    given = [name for name in training.split() if getattr(options, name)]
     if given:
         option = f"--{given[0].replace('_', '-')}"
         raise ValueError(f"{option}: expected nothing beside --evaluate, which trains nothing")
@@ -163,7 +173,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return options.run(options) or 0
     except KeyboardInterrupt:
-        rest = "; the same command goes on" if options.command == "train" else ""
+        rest = "; the same command goes on" if options.command in ("train", "grade") else ""
         print(f"\nedudiff: interrupted{rest}", file=sys.stderr)
         return 130
     except (ValueError, FloatingPointError, OSError) as error:

@@ -40,10 +40,11 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
 def test_what_is_asked_for_decides_the_weights(data, begun):
     words = (
         "train lora --data pictures --rank 4 --targets to_k attn2.to_v --rslora --rate 0.01 "
-        "--snr-gamma 0 --prior-weight 2 --licence CC0 --steps 7 --batch-size 2 --seed 3"
+        "--snr-gamma 0 --prior-weight 2 --licence CC0 --steps 7 --batch-size 2 --seed 3 "
+        "--accumulate 2 --recompute"
     )
     assert cli.main([*words.split(), "--prior", "a red star", "a blue star"]) == 0
-    ((recipe, out, settings, every),) = begun
+    ((recipe, out, settings, every, thrift),) = begun
     assert recipe.name == settings.recipe == "lora" and out == Path("runs/lora")
     assert (settings.num_steps, settings.batch_size, settings.seed) == (7, 2, 3)
     assert (settings.rank, settings.lora_alpha, settings.rslora) == (4, 4.0, True)
@@ -52,14 +53,16 @@ def test_what_is_asked_for_decides_the_weights(data, begun):
     assert settings.prior == ["a red star", "a blue star"]
     assert (settings.licence, settings.data) == ("CC0", "pictures")
     assert (every.log, every.sample, every.checkpoint) == (10, 100, 50)
+    assert (thrift.accumulate, thrift.recompute) == (2, True)
 
 
 def test_what_is_not_asked_for_is_as_the_recipe_has_it(data, begun):
     assert cli.main("train lora --data pictures --checkpoint-every 5".split()) == 0
-    settings, every = begun[0][2:]
+    settings, every, thrift = begun[0][2:]
     for name in ("num_steps", "batch_size", "rank", "targets", "rate", "snr_gamma", "prior"):
         assert getattr(settings, name) == getattr(lora.DEFAULTS, name)
     assert (every.log, every.checkpoint) == (10, 5)
+    assert (thrift.accumulate, thrift.recompute) == (1, False)
 
 
 def test_what_is_left_out_of_the_folder_is_named(data, begun, capsys):

@@ -1,6 +1,6 @@
 import pytest
 
-from edudiff.training.job import Every, Settings
+from edudiff.training.job import Every, Settings, Thrift
 
 
 @pytest.mark.parametrize("name", ["num_steps", "batch_size"])
@@ -23,3 +23,8 @@ def test_an_unknown_precision_is_refused_with_the_nearest_one(refusal):
 def test_an_interval_below_one_is_refused(name, refusal):
     with refusal(f"{name}: expected a whole number ≥ 1, got 0"):
         Every(**{name: 0})
+
+
+def test_less_than_one_part_is_refused(refusal):
+    with refusal("accumulate: expected a whole number ≥ 1, got 0"):
+        Thrift(accumulate=0)

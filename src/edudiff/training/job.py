@@ -33,7 +33,8 @@ What a recipe may rely on, and what it must keep to:
   descended, and every parameter of the network takes part in it; the other terms are only logged.
   A loss that compares the rows of a batch with each other, such as CLIP's, takes them all from
   `parallel.gather_rows` and is the same in every process.
-* So several processes take the steps of one. (BatchNorm would not; use GroupNorm.)
+* So several processes take the steps of one, and so does one that computes its rows in several
+  parts (`Thrift`). (BatchNorm would not; use GroupNorm.)
 * `sample`, `measure` and `export` get the weights to keep: the average if `ema_decay` is given,
   else the network; on its device, in evaluation mode, without gradients, in process 0 only. They
   draw from generators of their own.
@@ -154,3 +155,26 @@ class Every:
 
     def __post_init__(self) -> None:
         checks.whole_at_least(1, **dataclasses.asdict(self))
+
+
+@dataclass(frozen=True)
+class Thrift:
+    """How a step is made to need less memory.
+
+    It changes the weights by rounding at most, as the number of processes does, so a training may
+    be resumed with another.
+
+    Attributes:
+        accumulate: in how many parts each process computes its rows of a batch, one after the
+            other, adding gradients up; not for losses that compare the rows of a batch.
+        recompute: whether activations are forgotten and computed again, see `recompute`.
+
+    Raises:
+        ValueError: if there is not at least one part.
+    """
+
+    accumulate: int = 1
+    recompute: bool = False
+
+    def __post_init__(self) -> None:
+        checks.whole_at_least(1, accumulate=self.accumulate)

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+from accelerate.state import GradientState
 from accelerate.utils import gather
 from jaxtyping import Float
 from torch import Tensor
@@ -53,7 +54,16 @@ def gather_rows(rows: Float[Tensor, " b *shape"]) -> Float[Tensor, " all *shape"
 
     For losses that compare the rows of a batch with each other: compute the loss of *all* rows in
     every process. With one process, these are the rows themselves.
+
+    Raises:
+        ValueError: if the rows are only a part of the process's own, as other parts cannot be
+            compared with them any more, or not yet.
     """
+    parts = GradientState().num_steps
+    if parts != 1:
+        raise ValueError(
+            f"accumulate: expected 1 for a loss that compares the rows of a batch, got {parts}"
+        )
     if PartialState().num_processes == 1:
         return rows
     return _GatherRows.apply(rows)

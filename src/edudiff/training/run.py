@@ -14,43 +14,32 @@ same steps that one alone would take. Process 0 alone writes; a checkpoint fits 
 
 import dataclasses
 import json
-import math
-import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 from tqdm import tqdm
 
 from edudiff.display.encode import to_image
 from edudiff.display.figures import grid
-from edudiff.training import checkpoint, loop, parallel
+from edudiff.training import checkpoint, loop
 from edudiff.training.ema import EMA
-from edudiff.training.job import Batch, Every, Job, Recipe, Settings
+from edudiff.training.job import Every, Job, Recipe, Settings, Thrift
 from edudiff.training.log import Log, write_line
-
-
-class _Objective(nn.Module):
-    """The loss as a module of its own: what accelerate wraps, whatever the network's methods."""
-
-    def __init__(self, job: Job) -> None:
-        super().__init__()
-        self.network, self.losses = job.network, job.losses
-
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        terms = dict(self.losses(batch))
-        if "loss" not in terms:
-            raise ValueError(f"losses: expected a term named 'loss', got {sorted(terms)}")
-        return terms
+from edudiff.training.step import check_shares, make_accelerator, make_step
 
 
 def run(
-    recipe: Recipe, out: Path, settings: Settings, every: Every | None = None
+    recipe: Recipe,
+    out: Path,
+    settings: Settings,
+    every: Every | None = None,
+    thrift: Thrift | None = None,
 ) -> dict[str, float]:
     """Train to the end, from the checkpoint in `out` if there is one, and export the model.
 
@@ -59,35 +48,25 @@ def run(
         out: the folder to write to.
         settings: what decides the weights.
         every: how often to log, to draw a picture and to save.
+        thrift: how a step is made to need less memory.
 
     Returns:
         The measured quality, by name; empty in other processes than the first.
 
     Raises:
-        ValueError: if the batch cannot be shared equally among the processes, or `out` holds a
-            training with other settings.
+        ValueError: if the batch cannot be shared equally among the processes and the parts of
+            each, or `out` holds a training with other settings.
         FloatingPointError: if a loss is not finite; the weights are as before that step.
     """
-    out, every = Path(out), every or Every()
-    accelerator = _make_accelerator(settings.mixed_precision)
-    if settings.batch_size % accelerator.num_processes:
-        raise ValueError(
-            f"batch_size: expected a multiple of {accelerator.num_processes}, the number of "
-            f"processes, got {settings.batch_size}"
-        )
+    out, every, thrift = Path(out), every or Every(), thrift or Thrift()
+    accelerator = make_accelerator(settings.mixed_precision, thrift)
+    check_shares(settings.batch_size, accelerator)
     claim(out, settings, writes=accelerator.is_main_process)
     job = recipe.prepare(settings.seed, settings.num_steps)
-    weights = train(job, out, settings, every, accelerator)
+    weights = train(job, out, settings, every, accelerator, forget=thrift.recompute)
     quality = finish(job, weights, out, settings) if accelerator.is_main_process else {}
     accelerator.wait_for_everyone()
     return quality
-
-
-def _make_accelerator(mixed_precision: str) -> Accelerator:
-    """One of several processes without a GPU is told so; else it would think it was alone."""
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    on_cpu = several and not torch.cuda.is_available()
-    return Accelerator(mixed_precision=mixed_precision, cpu=on_cpu)
 
 
 def claim(out: Path, settings: Settings, *, writes: bool = True) -> None:
@@ -115,7 +94,13 @@ def claim(out: Path, settings: Settings, *, writes: bool = True) -> None:
 
 
 def train(
-    job: Job, out: Path, settings: Settings, every: Every, accelerator: Accelerator
+    job: Job,
+    out: Path,
+    settings: Settings,
+    every: Every,
+    accelerator: Accelerator,
+    *,
+    forget: bool = False,
 ) -> nn.Module:
     """Take all steps that are not done yet; out come the weights to keep."""
     writes, path = accelerator.is_main_process, out / "last.pt"
@@ -125,7 +110,7 @@ def train(
     weights = job.network if ema is None else ema.module
     log_path = out / "log.jsonl" if writes else None
     log = Log(log_path, every.log, settings.batch_size, settings.num_steps)
-    step = make_step(job, ema, log, settings.batch_size, accelerator)
+    step = make_step(job, ema, log, settings.batch_size, accelerator, forget=forget)
     parts = _parts(job, ema, log, accelerator)
     seeds = Generator().manual_seed(settings.seed)
     done = checkpoint.resume(path, parts, seeds)  # to know where; `loop.train` does it once more
@@ -167,40 +152,6 @@ def _with_bar(
             bar.set_postfix_str(f"loss {terms['loss']:.4g}", refresh=False)
             bar.update()
             yield number
-
-
-def make_step(
-    job: Job, ema: EMA | None, log: Log, batch_size: int, accelerator: Accelerator
-) -> Callable[[Generator], dict[str, float]]:
-    """Make the step function: source of the steps' seeds → the loss terms before the step.
-
-    All processes draw the same seed, hence the same batch, and each takes its rows of it.
-    """
-    objective, optimizer = accelerator.prepare(_Objective(job), job.optimizer)
-
-    def step(seeds: Generator) -> dict[str, float]:
-        seed = int(torch.randint(2**62, (), generator=seeds))
-        batch = job.draw(batch_size, Generator().manual_seed(seed))
-        share = parallel.share(batch, accelerator.process_index, accelerator.num_processes)
-        rows = share if job.fetch is None else job.fetch(share)
-        terms = objective({name: each.to(accelerator.device) for name, each in rows.items()})
-        values = torch.stack([term.detach().float() for term in terms.values()])
-        means = dict(zip(terms, accelerator.reduce(values, "mean").tolist(), strict=True))
-        if not all(map(math.isfinite, means.values())):
-            raise FloatingPointError(f"loss: expected finite numbers, got {means}")
-        optimizer.zero_grad(set_to_none=True)
-        accelerator.backward(terms["loss"])
-        if job.max_grad_norm is not None:
-            accelerator.clip_grad_norm_(job.network.parameters(), job.max_grad_norm)
-        optimizer.step()
-        if job.scheduler is not None and not optimizer.step_was_skipped:
-            job.scheduler.step()
-        if ema is not None:
-            ema.update(job.network)
-        log.add(means)
-        return means
-
-    return step
 
 
 @contextmanager
