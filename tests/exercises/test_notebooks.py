@@ -17,7 +17,7 @@ from myst.notebooks import ANSWER
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 CHAPTERS = {notebook.stem[3:]: notebook for notebook in NOTEBOOKS}
-LIBRARIES = {"math", "numpy", "torch"}
+LIBRARIES = {"einops", "math", "numpy", "torch"}
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)

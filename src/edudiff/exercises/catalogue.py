@@ -5,11 +5,15 @@ from typing import Any
 from edudiff import checks
 from edudiff.exercises import (
     clip,
+    cross_attention,
     forward_diffusion,
     gan,
+    latent_diffusion,
     rendering,
     reverse_diffusion,
     samplers,
+    sdxl,
+    stable_diffusion,
     unet,
     vae,
 )
@@ -18,7 +22,20 @@ from edudiff.exercises.judge import judge
 from edudiff.exercises.result import Result, Status
 from edudiff.exercises.runner import SECONDS, probe
 
-CHAPTERS = (rendering, gan, forward_diffusion, reverse_diffusion, samplers, unet, vae, clip)
+CHAPTERS = (
+    rendering,
+    gan,
+    forward_diffusion,
+    reverse_diffusion,
+    samplers,
+    unet,
+    vae,
+    clip,
+    cross_attention,
+    latent_diffusion,
+    stable_diffusion,
+    sdxl,
+)
 """In the order of the book."""
 
 EXERCISES: dict[str, Exercise] = {
