@@ -9,7 +9,8 @@ import build_book
 
 ROOT = build_book.ROOT
 OFFLINE = [sys.executable, str(ROOT / "tools" / "offline.py")]
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", str(os.cpu_count() or 1)]
+PROCESSES = ["-n", str(os.cpu_count() or 1), "--dist", "loadgroup"]
+PYTEST = [sys.executable, "-m", "pytest", "-q", *PROCESSES]
 PHASES = {
     "The package and the tools": ["tests", "--ignore=tests/site"],
     "The notebooks, as a student receives them": ["--nbmake", "--nbmake-timeout=900", "notebooks"],

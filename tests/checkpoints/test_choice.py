@@ -203,9 +203,9 @@ def test_where_no_tiny_version_is_shipped_that_is_said(name, home, refusal):
 def test_without_a_tiny_version_the_obstacle_to_the_full_one_is_said(home, monkeypatch, refusal):
     with_gpu(monkeypatch, None)
     with refusal(
-        "stable-diffusion-3: no tiny version is shipped yet, and there is no GPU. For the full size"
+        "sdxl-refiner: no tiny version is shipped yet, and there is no GPU. For the full size: use"
     ):
-        locate("stable-diffusion-3")
+        locate("sdxl-refiner")
 
 
 def test_weights_that_the_table_names_but_nobody_ships_are_not_claimed(monkeypatch, refusal):

@@ -11,7 +11,11 @@ from nbclient import NotebookClient
 from edudiff.checkpoints.table import MODELS
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-NEEDED = {"11-stable-diffusion": ["stable-diffusion"], "12-sdxl": ["sdxl", "stable-diffusion"]}
+NEEDED = {
+    "11-stable-diffusion": ["stable-diffusion"],
+    "12-sdxl": ["sdxl", "stable-diffusion"],
+    "13-beyond-sdxl": ["stable-diffusion-3"],
+}
 CHOICE, FULL = 'SIZE = "auto"', 'SIZE = "full"'
 
 

@@ -137,7 +137,7 @@ MODELS = {
         ),
     ),
     "stable-diffusion-3": Model(
-        None,
+        "tiny-dit",
         FullSize(  # without its third text encoder, a T5 of 4.8 billion parameters
             "stabilityai/stable-diffusion-3-medium-diffusers",
             "ea42f8cef0f178587cf766dc8129abd379c90671",
