@@ -49,6 +49,46 @@ def test_a_wrong_form_is_named(doubling, function, words):
     assert words in result.message
 
 
+@pytest.fixture
+def asking() -> Exercise:
+    """Say whether a number is positive."""
+    return Exercise(
+        name="toy.2",
+        title="Above nothing",
+        make_cases=lambda generator: [
+            Case("x is 3", {"x": torch.tensor(3.0)}),
+            Case("x is −3", {"x": torch.tensor(-3.0)}),
+        ],
+        reference=lambda x: bool(x > 0),
+        mistakes=(Mistake("You never say no.", lambda x: True),),
+    )
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x: x > 0, lambda x: x.numpy() > 0, lambda x: x.item() > 0]
+)
+def test_a_verdict_is_an_answer_where_one_is_wanted(asking, function):
+    assert result_of(function, asking).passed
+
+
+def test_a_wrong_verdict_is_told(asking):
+    assert result_of(lambda x: True, asking).message == "You never say no."
+    assert (
+        "verdicts are not right when x is 3 or when" in result_of(lambda x: x < 0, asking).message
+    )
+
+
+@pytest.mark.parametrize("function", [lambda x: 1, lambda x: float(x > 0), lambda x: x])
+def test_a_number_is_no_verdict(asking, function):
+    assert "Expected True or False, got" in result_of(function, asking).message
+
+
+def test_one_verdict_is_asked_for_not_several(asking):
+    assert "Expected True or False, got a tensor of shape (1,)" in (
+        result_of(lambda x: x[None] > 0, asking).message
+    )
+
+
 def doubles_in_place(x):
     x *= 2
     return x

@@ -16,6 +16,7 @@ from edudiff.exercises import (
     stable_diffusion,
     unet,
     vae,
+    wrong,
 )
 from edudiff.exercises.exercise import Exercise
 from edudiff.exercises.judge import judge
@@ -35,6 +36,7 @@ CHAPTERS = (
     latent_diffusion,
     stable_diffusion,
     sdxl,
+    wrong,
 )
 """In the order of the book."""
 

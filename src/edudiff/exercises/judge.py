@@ -56,7 +56,7 @@ def _hint(exercise: Exercise, cases: Sequence[Case], report: Report) -> str:
     for answer, wanted in zip(answers, expected, strict=True):
         if form := _form(answer, wanted):
             return form
-    return _which(cases, right)
+    return _which(cases, right, "verdicts" if any(map(_verdict, expected)) else "values")
 
 
 def made(mistake: Mistake, cases: Sequence[Case], answers: Sequence[Plain]) -> bool:
@@ -78,7 +78,7 @@ def same(one: Plain, other: Plain) -> bool:
         alike = len(one["items"]) == len(other["items"])
         return alike and all(same(*pair) for pair in pairs)
     a, b = numbers(one), numbers(other)
-    if a is None or b is None or a.shape != b.shape or not _fractional(one) or not _here(one):
+    if a is None or b is None or a.shape != b.shape or not _suits(one, other) or not _here(one):
         return False
     return bool(torch.isclose(a, b, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True).all())
 
@@ -92,9 +92,18 @@ def numbers(answer: Plain) -> torch.Tensor | None:
     return None
 
 
-def _fractional(answer: Plain) -> bool:
-    """Whether it could hold fractions; one whole number of Python is as good as a float."""
-    return answer["dtype"] != "bool" and (answer["kind"] == "number" or "float" in answer["dtype"])
+def _suits(answer: Plain, wanted: Plain) -> bool:
+    """Whether it is a verdict where one is wanted; elsewhere, whether it could hold fractions.
+
+    One whole number of Python is as good as a float.
+    """
+    if _verdict(wanted) or answer["dtype"] == "bool":
+        return _verdict(wanted) and answer["dtype"] == "bool"
+    return answer["kind"] == "number" or "float" in answer["dtype"]
+
+
+def _verdict(wanted: Plain) -> bool:
+    return bool(wanted.get("dtype") == "bool")
 
 
 def _here(answer: Plain) -> bool:
@@ -111,8 +120,9 @@ def _form(answer: Plain, wanted: Plain) -> str:
         return next(filter(None, (_form(*pair) for pair in pairs)), "")
     if answer["kind"] not in ("number", "tensor"):
         return f"Expected {_described(wanted)}, got {_described(answer)}."
-    if not _fractional(answer):
-        return f"Expected floating-point numbers, got {answer['dtype']}."
+    if not _suits(answer, wanted):
+        kind = "True or False" if _verdict(wanted) else "floating-point numbers"
+        return f"Expected {kind}, got {answer['dtype']}."
     if answer.get("shape", []) != wanted.get("shape", []):
         return f"Expected {_described(wanted)}, got {_described(answer)}."
     if not _here(answer):
@@ -131,19 +141,19 @@ def _described(answer: Plain) -> str:
     if answer["kind"] == "tensor":
         return f"a tensor of shape {tuple(answer['shape'])}"
     if answer["kind"] == "number":
-        return "one number"
+        return "True or False" if _verdict(answer) else "one number"
     if "items" in answer:
         return f"a {answer['kind']} of {len(answer['items'])}"
     return f"something of type {answer.get('type', answer['kind'])}"
 
 
-def _which(cases: Sequence[Case], right: Sequence[bool]) -> str:
+def _which(cases: Sequence[Case], right: Sequence[bool], what: str) -> str:
     """Which cases are wrong: all that can be said of a mistake that nobody foresaw."""
     good, bad = (
         list(dict.fromkeys(case.about for case, ok in zip(cases, right, strict=True) if ok is kind))
         for kind in (True, False)
     )
-    wrong = f"Your values are not right when {' or when '.join(bad)}"
+    wrong = f"Your {what} are not right when {' or when '.join(bad)}"
     good = [about for about in good if about not in bad]
     return f"{wrong}, but they are when {' and when '.join(good)}." if good else f"{wrong}."
 
