@@ -80,14 +80,17 @@ def test_every_shipped_folder_is_looked_at():
 
 # Training measured the weights before they were rounded to half precision.
 NEARLY = {"psnr": 0.05, "perplexity": 1.0}
+# One token drawn otherwise changes all that follow it, so here it is another sample of pictures.
+OTHER_SAMPLE = {"tiny-dalle": 0.06}
 FORMS = {"psnr": "{:.1f} dB", "perplexity": "{:.1f}"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", by_model([(name,) for name in MEASURES]))
 def test_measuring_again_gives_the_last_line_of_the_training_log(name):
+    usual = OTHER_SAMPLE.get(name, 0.01)
     for word, value in logged(name).items():
-        assert measured(name)[word] == pytest.approx(value, abs=NEARLY.get(word, 0.01)), word
+        assert measured(name)[word] == pytest.approx(value, abs=NEARLY.get(word, usual)), word
 
 
 @pytest.mark.parametrize("name", MEASURES)
