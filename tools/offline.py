@@ -7,6 +7,7 @@ in it. Elsewhere it runs as it is, and this is said.
 """
 
 import fcntl
+import functools
 import os
 import shutil
 import socket
@@ -14,15 +15,21 @@ import struct
 import subprocess
 import sys
 
-UNSHARE = ("unshare", "--user", "--map-root-user", "--net")
+UNSHARE = ("unshare", "--net")
+AS_ANYONE = (*UNSHARE, "--user", "--map-root-user")
+"""Root needs no users of its own, and keeps the right to become others, as graders do."""
+
 SET_FLAGS, UP = 0x8914, 0x1  # SIOCSIFFLAGS and IFF_UP of Linux's <linux/if.h>
 
 
-def can_cut_off() -> bool:
-    """Whether this system lets us have a network of our own."""
-    if shutil.which(UNSHARE[0]) is None:
-        return False
-    return subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode == 0
+@functools.cache
+def way() -> tuple[str, ...]:
+    """The words that give a command a network of its own; none if this system does not let us."""
+    if shutil.which(UNSHARE[0]) is not None:
+        for words in (UNSHARE, AS_ANYONE):
+            if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0:
+                return words
+    return ()
 
 
 def wake_loopback() -> None:
@@ -36,8 +43,8 @@ def main(words: list[str]) -> None:
     if words[0] == "--inside":
         wake_loopback()
         os.execvp(words[1], words[1:])
-    if can_cut_off():
-        os.execvp(UNSHARE[0], [*UNSHARE, sys.executable, __file__, "--inside", *words])
+    if way():
+        os.execvp(UNSHARE[0], [*way(), sys.executable, __file__, "--inside", *words])
     print("This system does not let the network be cut off: running with it.", flush=True)
     os.execvp(words[0], words)
 

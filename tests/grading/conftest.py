@@ -26,8 +26,11 @@ def sigma() -> dict[str, Exercise]:
 
 @pytest.fixture(scope="session")
 def confinement() -> Confinement:
-    """The strongest way that works here."""
-    return confine.choose()
+    """The strongest way that works here; without one there is nothing to test."""
+    try:
+        return confine.choose()
+    except OSError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -51,6 +51,7 @@ def test_a_class_is_graded(folder, tmp_path, sigma, limits):
     assert any(line.startswith("canaries: right") for line in said)
 
 
+@pytest.mark.usefixtures("confinement")
 def test_no_table_is_written_if_the_canaries_come_out_wrong(
     folder, tmp_path, sigma, limits, monkeypatch
 ):
@@ -77,6 +78,7 @@ def graded(monkeypatch):
     return names
 
 
+@pytest.mark.usefixtures("confinement")
 def test_an_interrupt_loses_nobody_and_the_next_run_goes_on(
     folder, tmp_path, sigma, limits, graded
 ):
@@ -91,6 +93,7 @@ def test_an_interrupt_loses_nobody_and_the_next_run_goes_on(
     assert graded == ["a", "b", "interrupt", "c", "d"] and len(rows(out)) == 4
 
 
+@pytest.mark.usefixtures("confinement")
 def test_a_new_version_of_a_notebook_is_graded_anew(folder, tmp_path, sigma, limits, graded):
     out = tmp_path / "grades.csv"
     grade(folder, out, sigma, limits, largest=LARGEST, say=lambda line: None)

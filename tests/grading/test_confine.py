@@ -59,3 +59,11 @@ def test_a_scratch_folder_is_gone_afterwards(confinement):
     with confinement.scratch() as scratch:
         assert os.path.isdir(scratch)
     assert not os.path.exists(scratch)
+
+
+def test_a_folder_that_cannot_be_given_away_is_no_way(monkeypatch):
+    def refuse(*_):
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(confine.os, "chown", refuse)
+    assert not confine.works.__wrapped__(Confinement(own_user=True))

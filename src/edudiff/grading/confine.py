@@ -129,8 +129,8 @@ def hidden(more: Sequence[Path]) -> tuple[str, ...]:
 def works(confinement: Confinement) -> bool:
     """Whether Python and this package can be run so."""
     words = [sys.executable, "-P", "-c", "import os, edudiff; print(os.__file__, edudiff.__file__)"]
-    with confinement.scratch() as scratch:
-        try:
+    try:
+        with confinement.scratch() as scratch:
             done = subprocess.run(
                 confinement.command(words, scratch),
                 cwd=scratch,
@@ -140,10 +140,10 @@ def works(confinement: Confinement) -> bool:
                 check=False,
                 timeout=60,
             )
-        except (OSError, subprocess.TimeoutExpired):
-            return False
-        same = f"{os.__file__} {edudiff.__file__}"  # not some other Python's modules
-        return done.stdout.decode(errors="replace").strip() == same
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    same = f"{os.__file__} {edudiff.__file__}"  # not some other Python's modules
+    return done.stdout.decode(errors="replace").strip() == same
 
 
 def candidates(hide: tuple[str, ...]) -> Iterator[Confinement]:
