@@ -20,6 +20,7 @@ RECIPES = {
     "stable-diffusion-more": "edudiff.training.recipes.tiny_sd_more",
     "controlnet": "edudiff.training.recipes.tiny_controlnet",
     "sdxl": "edudiff.training.recipes.tiny_sdxl",
+    "sdxl-decoder": "edudiff.training.recipes.tiny_sdxl_decoder",
     "sdxl-more": "edudiff.training.recipes.tiny_sdxl_more",
     "sdxl-refiner": "edudiff.training.recipes.tiny_sdxl_refiner",
     "dit": "edudiff.training.recipes.tiny_dit",

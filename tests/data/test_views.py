@@ -81,9 +81,16 @@ def test_what_is_told_is_how_the_picture_came_to_be():
 
 def test_whole_sharp_pictures_score_highest_and_blurred_or_cut_ones_lower():
     assert View().aesthetic_score == 6.0 == View(original=128).aesthetic_score
-    assert View(original=24).aesthetic_score == 2.0
+    assert View(original=views.SMALLEST).aesthetic_score == 2.0
     assert View(shown=112).aesthetic_score == 2.0
     assert 2 < View(original=44).aesthetic_score < 6
+
+
+def test_the_smallest_drawings_are_larger_ones_reduced():
+    fine = drawing.draw(scenes.scenes(range(4)), 16)
+    small = torch.nn.functional.avg_pool2d(fine, 2)
+    expected = torch.nn.functional.interpolate(small, (64, 64), mode="bicubic").clamp(-1, 1)
+    torch.testing.assert_close(drawn(range(4), View(original=8)), expected)
 
 
 def test_a_seed_decides_its_view_and_shares_are_as_stated():

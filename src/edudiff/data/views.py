@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import avg_pool2d, interpolate
 
 from edudiff import checks
 from edudiff.data.drawing import draw
@@ -25,7 +25,7 @@ then are as large as in a square, and need not be learnt again."""
 SMALL_SHARE, CROPPED_SHARE = 0.2, 0.2
 """How many pictures are drawn small, and how many are cut off; one in 25 is both."""
 
-SMALLEST, LARGEST = 24, 128
+SMALLEST, LARGEST = 8, 128
 MOST_SHOWN = 1.75
 """Of a picture that is cut off, the whole was at most so many times as high and as wide."""
 
@@ -39,7 +39,7 @@ class View:
     Attributes:
         height: of the picture.
         width: of the picture.
-        original: in how many pixels the short side of the scene was drawn; even.
+        original: in how many pixels the short side of the scene was drawn; even, at least 8.
         shown: to how many pixels that side was brought before the picture was cut out of it; even,
             and at least the picture's own short side.
         top: row of the whole at which the picture begins.
@@ -58,7 +58,8 @@ class View:
     left: int = 0
 
     def __post_init__(self) -> None:
-        checks.whole_at_least(16, height=self.height, width=self.width, original=self.original)
+        checks.whole_at_least(16, height=self.height, width=self.width)
+        checks.whole_at_least(SMALLEST, original=self.original)
         checks.whole_at_least(self.short, shown=self.shown)
         for name in ("height", "width"):
             if getattr(self, name) % 16:
@@ -210,7 +211,9 @@ def _of_one_size(scenes: Sequence[Scene], views: Sequence[View]) -> Tensor:
     corner = torch.tensor([0.5 - wide / 2, 0.5 - high / 2])
     window = torch.cat([corner, corner + longest / size]).expand(len(scenes), 4)
     spread = [spread_out(scene, high, wide) for scene in scenes]
-    whole = draw(spread, longest, windows=window)[:, :, : int(size * high), : int(size * wide)]
+    finer = 2 if size < 16 else 1  # so few pixels are not drawn, but reduced from twice as many
+    whole = avg_pool2d(draw(spread, finer * longest, windows=window), finer)
+    whole = whole[:, :, : int(size * high), : int(size * wide)]
     return torch.cat(
         [_cut(picture[None], view) for picture, view in zip(whole, views, strict=True)]
     )

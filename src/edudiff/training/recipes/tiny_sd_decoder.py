@@ -4,6 +4,7 @@ The encoder stays as it is, so latents mean what they meant and the U-Net need n
 anew. The decoder still sees latents with noise on them, as a denoiser's are never exact.
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -39,9 +40,18 @@ def save(model: AutoencoderKL, folder: Path) -> None:
     reference.half().save_pretrained(folder)
 
 
-def prepare(seed: int, num_steps: int) -> Job:
-    """Take the autoencoder inside the shipped Stable Diffusion, and train its decoder further."""
-    torch.manual_seed(seed)
+def draw(model: AutoencoderKL, batch_size: int, generator: Generator) -> Batch:
+    """Pictures of training scenes, and noise for their latents."""
+    return tiny_sd_vae.pictures_and_noise(model, batch_size, MOST_NOISE, generator)
+
+
+def make_job(
+    draw: Callable[[AutoencoderKL, int, Generator], Batch],
+    sample: Callable[[AutoencoderKL], Tensor],
+    measure: Callable[[AutoencoderKL], Mapping[str, float]],
+    num_steps: int,
+) -> Job:
+    """Everything that trains the decoder of the autoencoder inside the shipped Stable Diffusion."""
     model = tiny_sd_vae.load_shipped().float()
     learning = torch.nn.ModuleList([model.post_quant_conv, model.decoder])
     optimizer = torch.optim.AdamW(
@@ -52,22 +62,25 @@ def prepare(seed: int, num_steps: int) -> Job:
         model.post_quant_conv, model.decoder = decoder  # type: ignore[assignment]
         return model
 
-    def draw(batch_size: int, generator: Generator) -> Batch:
-        return tiny_sd_vae.pictures_and_noise(model, batch_size, MOST_NOISE, generator)
-
     return Job(
         learning,
         optimizer,
-        draw,
+        lambda batch_size, generator: draw(model, batch_size, generator),
         lambda batch: loss_terms(model, learning, batch),
         scheduler=LambdaLR(optimizer, trapezoid(num_steps, fall=0.6)),
         ema_decay=0.998,
         max_grad_norm=1.0,
         frozen=(model.encoder, model.quant_conv),
-        sample=lambda weights: tiny_vae.pairs(whole(weights)),
-        measure=lambda weights: tiny_sd_vae.measure(whole(weights)),
+        sample=lambda weights: sample(whole(weights)),
+        measure=lambda weights: measure(whole(weights)),
         export=lambda weights, folder: save(whole(weights), folder),
     )
+
+
+def prepare(seed: int, num_steps: int) -> Job:
+    """Take the autoencoder inside the shipped Stable Diffusion, and train its decoder further."""
+    torch.manual_seed(seed)
+    return make_job(draw, tiny_vae.pairs, tiny_sd_vae.measure, num_steps)
 
 
 RECIPE = Recipe("stable-diffusion-decoder", num_steps=5000, batch_size=8, prepare=prepare)

@@ -1,0 +1,53 @@
+"""The recipe that teaches Stable Diffusion XL's decoder blur."""
+
+import pytest
+import torch
+
+from edudiff.data import views
+from edudiff.evaluation.sharpness import sharpness
+from edudiff.training.recipes import tiny_sd_decoder, tiny_sd_vae, tiny_sdxl_decoder
+
+
+@pytest.fixture
+def job():
+    return tiny_sdxl_decoder.prepare(3, num_steps=2)
+
+
+def drawn(job, count):
+    return job.draw(count, torch.Generator().manual_seed(5))
+
+
+def test_half_of_the_pictures_are_enlarged_most_of_them_from_few_pixels():
+    looks = [tiny_sdxl_decoder.random_view(seed) for seed in range(2000)]
+    small = [look.original for look in looks if look.original < 64]
+    assert 0.46 < len(small) / 2000 < 0.54
+    assert min(small) == views.SMALLEST and 48 <= max(small) < 64
+    assert sum(original < 24 for original in small) > len(small) / 2
+
+
+def test_pictures_are_those_of_the_scenes_of_this_recipe_with_noise_for_their_latents(job):
+    batch = drawn(job, 48)
+    blurred = sharpness(batch["pictures"]) < 0.25
+    assert 8 < blurred.sum() < 24
+    assert batch["noise"].shape == (48, 4, 8, 8)
+    assert batch["share"].max() <= tiny_sd_decoder.MOST_NOISE
+
+
+def test_the_decoder_alone_learns(job):
+    job.losses(drawn(job, 2))["loss"].backward()
+    assert [n for n, weight in job.network.named_parameters() if weight.grad is None] == []
+    for network in job.frozen:
+        assert all(weight.grad is None for weight in network.parameters())
+
+
+def test_stable_diffusions_decoder_makes_blurred_pictures_sharper_than_they_were():
+    found = tiny_sdxl_decoder.measure(tiny_sd_vae.load_shipped().float(), count=24)
+    assert found["sharp_small_before"] < 0.25
+    assert found["sharp_small"] > 1.5 * found["sharp_small_before"]
+
+
+def test_samples_are_pairs_of_sharp_and_blurred_pictures(job):
+    found = job.sample(job.network)
+    assert found.shape == (48, 3, 64, 64)
+    before = sharpness(found[::2])
+    assert before[::3].mean() > before[1::3].mean() > before[2::3].mean()
