@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from myst import blocks, inline, pages
+from myst import blocks, inline, pages, quizzes
 from myst.blocks import Block, Directive, Text
 from myst.pages import Cell
 
@@ -58,7 +58,13 @@ class Chapter:
 
     @property
     def prose(self) -> list[Text]:
-        return [each for each in blocks.walk(self.open_blocks) if isinstance(each, Text)]
+        """What is read in one go: questions unfold like solutions, and count as little."""
+        read = [each for each in self.open_blocks if each not in self.questions]
+        return [each for each in blocks.walk(read) if isinstance(each, Text)]
+
+    @property
+    def questions(self) -> list[Directive]:
+        return [each for each in self.open_blocks if getattr(each, "name", "") == "quiz"]
 
     @property
     def open_blocks(self) -> list[Block]:
@@ -190,6 +196,24 @@ def test_it_has_1200_to_3000_words(chapter):
     text = " ".join(inline.words(each.text) for each in chapter.prose)
     number = len(re.findall(r"[^\W\d_][\w’'-]*", text))
     assert 1200 <= number <= 3000
+
+
+def test_it_has_three_questions_or_more_between_its_last_section_and_the_exercises(chapter):
+    *_, before, _, _ = re.split(r"^## ", chapter.text, flags=re.MULTILINE)
+    assert before.split("\n")[0] == "Questions"
+    assert len(chapter.questions) >= 3
+    assert before.count("{quiz}") == chapter.text.count("{quiz}") == len(chapter.questions)
+
+
+def test_its_questions_can_be_read(chapter):
+    for each in chapter.questions:
+        quizzes.parse(each.argument, each.body, each.line, each.body_line)
+
+
+def test_the_right_answer_is_not_always_in_the_same_place(chapter):
+    parsed = [quizzes.parse(q.argument, q.body, q.line, q.body_line) for q in chapter.questions]
+    letters = {choice.letter for choices in parsed for choice in choices if choice.right}
+    assert len(letters) > 1
 
 
 def test_it_has_4_to_6_exercises_labelled_by_chapter_and_number(chapter):

@@ -115,6 +115,7 @@ def copy_notebooks(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register all this with Sphinx."""
+    app.setup_extension("quiz_directive")
     register_plugin("sphinxcontrib.bibtex.style.referencing", "round_author_year", RoundAuthorYear)
     app.connect("html-page-context", finish_page, priority=900)
     app.connect("env-get-updated", number_by_file_name, priority=900)  # after Sphinx has counted

@@ -61,6 +61,7 @@ KINDS: dict[str, Callable[[BuiltPage], bool]] = {
     "page": lambda page: True,
     "chapter": lambda page: page.notebook.exists(),
     "page_with_formulas": lambda page: page.has("article .math"),
+    "page_with_questions": lambda page: page.has("article .edudiff-quiz"),
     "page_with_sliders": lambda page: page.has("article input[type=range]"),
 }
 

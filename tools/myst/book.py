@@ -132,7 +132,7 @@ def _labels(page: Page) -> Iterator[tuple[str, int, Label]]:
             exercises += 1
             if not block.options.get("label"):
                 raise Refusal(block.line, "an exercise needs a ':label:'")
-            number = _exercise_number(page, exercises)
+            number = numbered(page.name, exercises)
             title = _exercise(number, block.argument)
             yield block.options["label"], block.line, Label("exercise", page, number, title)
         elif block.name == "figure" and "name" in block.options:
@@ -140,9 +140,9 @@ def _labels(page: Page) -> Iterator[tuple[str, int, Label]]:
             yield block.options["name"], block.line, Label("figure", page, title=title)
 
 
-def _exercise_number(page: Page, count: int) -> str:
-    """As the site has it: the chapter's number, if the page has one, then the exercise's."""
-    chapter = CHAPTER.match(page.name)
+def numbered(page: str, count: int) -> str:
+    """The number of an exercise or question: the chapter's, if the page has one, then its own."""
+    chapter = CHAPTER.match(page)
     return f"{chapter[1]}.{count}" if chapter else str(count)
 
 

@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Callable, Iterable
 from html import escape
 
-from myst import blocks, citations, inline, roles
+from myst import blocks, citations, inline, quizzes, roles
 from myst.blocks import Block, Directive, Target, Text, Verbatim
-from myst.book import Book
+from myst.book import Book, numbered
 from myst.pages import Page
 from myst.refusals import Refusal, unknown
 
@@ -22,6 +22,7 @@ OPTIONS = {
     "admonition": LOOKS,
     "dropdown": (*LOOKS, "open"),
     "figure": (*LOOKS, "alt", "width", "height", "scale", "align", "figclass", "figwidth"),
+    "quiz": (),
     "exercise": ("label", "class"),
     "solution": ("label", "class"),
     "solution-start": ("label", "class"),
@@ -142,6 +143,18 @@ def _bibliography(block: Directive, book: Book, page: Page) -> str:
     return citations.listed({key: book.references[key] for key in keys})
 
 
+def _quiz(block: Directive, book: Book, page: Page) -> str:
+    choices = quizzes.parse(block.argument, block.body, block.line, block.body_line)
+    lines = [b.line for b in page.blocks() if isinstance(b, Directive) and b.name == "quiz"]
+    number = numbered(page.name, 1 + lines.index(block.line))
+    parts = [f"**Question {number}.** {titled(block, book, page)}"]
+    for choice in choices:
+        words = f"**{choice.verdict}** {choice.feedback.strip()}"
+        feedback = rewrite(words, choice.line + 1, book, page)
+        parts += [f"<details>\n{quizzes.summary(choice)}", feedback, "</details>"]
+    return join(parts)
+
+
 def _anchor(block: Directive) -> str:
     return f'<a id="{block.options["name"]}"></a>\n\n' if "name" in block.options else ""
 
@@ -151,5 +164,6 @@ DIRECTIVES: dict[str, Callable[[Directive, Book, Page], str]] = {
     **dict.fromkeys(("note", "tip", "warning", "important", "admonition"), _admonition),
     "dropdown": _dropdown,
     "figure": _figure,
+    "quiz": _quiz,
     "bibliography": _bibliography,
 }
