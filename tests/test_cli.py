@@ -159,6 +159,9 @@ def test_an_interruption_of_another_command_promises_nothing(monkeypatch, capsys
         (["--help"], "train"),
         (["--help"], "generate"),
         (["--help"], "doctor"),
+        (["--help"], "demo"),
+        (["demo", "--help"], "pip install gradio"),
+        (["generate", "--help"], "--all-resolutions"),
         (["train", "--help"], "vae, clip"),
         (["generate", "--help"], "--guidance"),
     ],
@@ -177,7 +180,7 @@ def test_the_version_is_the_package_s(capsys):
 
 
 def test_help_comes_without_loading_what_trains_and_draws():
-    heavy = "{'accelerate', 'diffusers'} & {*sys.modules}"
+    heavy = "{'accelerate', 'diffusers', 'gradio'} & {*sys.modules}"
     code = f"import sys, edudiff.cli as c; c.make_parser(); print({heavy})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -1,4 +1,4 @@
-"""The command line: `edudiff generate`, `train`, `grade` and `doctor`."""
+"""The command line: `edudiff generate`, `demo`, `train`, `exercises`, `grade` and `doctor`."""
 
 import argparse
 import importlib
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import edudiff
 from edudiff import checks
-from edudiff.commands import doctor, generate, grade, train_lora
+from edudiff.commands import demo, doctor, exercises, generate, grade, train_lora
 from edudiff.commands.numbers import seed, whole_number
 
 RECIPES = {
@@ -59,6 +59,8 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, module, meaning in (
         ("generate", generate, "draw what a text says"),
+        ("demo", demo, "open a page in the browser to try the models on"),
+        ("exercises", exercises, "write a class's own variant of the exercises"),
         ("grade", grade, "grade a class's notebooks"),
         ("doctor", doctor, "look whether everything is there that edudiff needs"),
     ):

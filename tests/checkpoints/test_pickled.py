@@ -81,9 +81,9 @@ def test_settings_beside_the_weights_are_left_out_without_importing_anything(
 def test_nothing_stays_allowed_afterwards(weights, settings, tmp_path):
     source = tmp_path / "vis_model.pth"
     torch.save({"state_dict": weights, "args": settings}, source)
-    before = torch.serialization.get_safe_globals()
+    before = {*torch.serialization.get_safe_globals()}
     pickled.read(source)
-    assert torch.serialization.get_safe_globals() == before
+    assert {*torch.serialization.get_safe_globals()} == before
 
 
 @pytest.mark.parametrize(
@@ -96,6 +96,20 @@ def test_a_file_with_code_in_it_is_refused_and_the_code_is_not_run(
     argument = f"__import__('os').mkdir({str(made)!r})" if function is eval else str(made)
     torch.save({"state_dict": weights, "args": Danger(function, argument)}, source)
     with refusal(f"source: expected a checkpoint of tensors alone, got one that asks for .*{name}"):
+        pickled.read(source)
+    assert not made.exists()
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_code_in_a_newer_kind_of_pickle_is_refused_too(protocol, weights, tmp_path, refusal):
+    source, made = tmp_path / "vis_model.pth", tmp_path / "made"
+    found = {"state_dict": weights, "args": Danger(os.mkdir, str(made))}
+    torch.save(found, source, pickle_protocol=protocol)
+    asks = "posix.mkdir|nt.mkdir|what PyTorch does not read safely"
+    with refusal(
+        f"source: expected a checkpoint of tensors alone, got one that asks for .*({asks})"
+    ):
         pickled.read(source)
     assert not made.exists()
 

@@ -1,4 +1,4 @@
-"""A Stable Diffusion with small random weights, for commands to draw with."""
+"""A Stable Diffusion and a Matryoshka with small random weights, for commands to draw with."""
 
 from pathlib import Path
 
@@ -8,6 +8,13 @@ import torch
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from edudiff.data.tokens import make_tokenizer
+from edudiff.diffusion.schedule import make_schedule
+from edudiff.models.clip_towers import TextTransformer
+from edudiff.models.matryoshka_unet import MatryoshkaUNet
+from edudiff.models.nested_unet import NestedUNet
+from edudiff.pipelines import matryoshka_folder
+from edudiff.pipelines.matryoshka import Matryoshka
+from edudiff.pipelines.words import ClipReader
 
 PROMPTS = ["a red circle left of a blue square", "a big green star"]
 
@@ -66,4 +73,26 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     folder = tmp_path_factory.mktemp("pipeline")
     pipe.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def nested_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Matryoshka's folder: pictures of 8 × 8 and of 4 × 4 pixels, prompts of 10 tokens."""
+    torch.manual_seed(1)
+    tokenizer = make_tokenizer(PROMPTS, num_merges=50, context_length=12)
+    text = TextTransformer(
+        len(tokenizer), tokenizer.eos_token_id, width=16, num_heads=2, context_length=12
+    )
+    for parameter in text.parameters():
+        torch.nn.init.normal_(parameter)  # so that words differ
+    unet = NestedUNet(
+        MatryoshkaUNet(block_out_channels=(8, 16), text_dim=16), block_out_channels=(8, 8)
+    )
+    for parameter in unet.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.2)
+    reader = ClipReader(tokenizer, text.eval())
+    folder = tmp_path_factory.mktemp("matryoshka")
+    matryoshka_folder.save(Matryoshka(reader, unet.eval(), make_schedule("cosine"), size=8), folder)
     return folder

@@ -10,13 +10,20 @@ from PIL import Image
 import edudiff
 from edudiff import checkpoints, cli
 from edudiff.checkpoints import registry
-from edudiff.checkpoints.table import MODELS
-from edudiff.commands import generate, picture_file
+from edudiff.commands import picture_file
 from edudiff.display.encode import to_image
 from edudiff.display.figures import grid
 from edudiff.evaluation import oracle
-from edudiff.pipelines import text_to_image
+from edudiff.pipelines import (
+    flow_folder,
+    flow_to_image,
+    matryoshka,
+    matryoshka_folder,
+    text_to_image,
+    text_to_image_xl,
+)
 from edudiff.pipelines.settings import read_settings
+from edudiff.training.recipes.tiny_mdm import GUIDANCE_SCALE, NUM_STEPS
 
 PROMPT = "a red circle left of a blue square"
 
@@ -155,14 +162,6 @@ def test_a_picture_can_be_made_again_from_what_its_file_says(pipeline, words):
     assert image.convert("RGB").tobytes() == before
 
 
-def test_weights_are_called_by_the_name_that_finds_them_again(tmp_path):
-    assert generate.model_name(registry.path("tiny-sd")) == "tiny-sd"
-    full = MODELS["stable-diffusion"].full
-    named = f"{full.repository}@{full.revision}"
-    assert generate.model_name(tmp_path / "snapshots" / full.revision) == named
-    assert generate.model_name(tmp_path / f"sd-{full.revision}-fp16") == named
-
-
 def test_several_pictures_come_as_a_grid_that_begins_with_the_first():
     first = drawn()
     with Image.open("x.png") as image:
@@ -283,6 +282,122 @@ def test_a_file_that_does_not_fit_is_not_written_in_part(pipeline, tmp_path):
     assert done.returncode == 1
     assert "edudiff generate: error: x.png: File too large. Nothing was written." in done.stderr
     assert [path.read_text() for path in tmp_path.iterdir()] == ["an older picture"]
+
+
+@pytest.fixture
+def nested(nested_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the weights found be those of a Matryoshka for 8 and 4 pixels."""
+    monkeypatch.setattr(checkpoints, "locate", lambda *arguments: nested_folder)
+    return nested_folder
+
+
+def levels_of(folder: Path, count: int = 1, **options) -> list[torch.Tensor]:
+    """What the pipeline draws by itself: batches, high to low."""
+    generator = torch.Generator().manual_seed(3)
+    pipe = matryoshka_folder.load(folder)
+    each = [
+        matryoshka.generate(pipe, [PROMPT], generator=generator, **options) for _ in range(count)
+    ]
+    return [torch.cat(level) for level in zip(*each, strict=True)]
+
+
+NESTED = ["--model", "matryoshka", "--seed", "3"]
+
+
+def test_matryoshka_writes_the_highest_resolution(nested, capsys):
+    options = {"num_inference_steps": 4, "guidance_scale": 2.0, "negative_prompts": ["a big star"]}
+    words = [*NESTED, "--steps", "4", "--guidance", "2", "--negative", "a big star"]
+    assert drawn(*words) == to_image(levels_of(nested, **options)[0][0]).tobytes()
+    out, err = capsys.readouterr()
+    assert out.startswith("x.png: 8 × 8 pixels, ")
+    assert "drawing: 100%" in err and "4/4" in err
+
+
+def test_all_resolutions_stand_side_by_side_a_row_for_each_picture(nested):
+    options = {"num_inference_steps": 3, "guidance_scale": 3.0}
+    high, low = levels_of(nested, 2, **options)
+    drawn(*NESTED, "--count", "2", "--all-resolutions")
+    found = np.array(Image.open("x.png").convert("RGB"))
+    assert found.shape == (2 * 8 + 1, 2 * 8 + 1, 3)
+    for i, top in enumerate((0, 9)):
+        expected = [np.array(to_image(level[i])) for level in (high, low)]
+        assert np.array_equal(found[top : top + 8, :8], expected[0])
+        assert np.array_equal(found[top : top + 8 : 2, 9::2], expected[1])
+        assert np.array_equal(found[top + 1 : top + 8 : 2, 10::2], expected[1])
+
+
+def test_a_png_of_matryoshka_holds_what_was_asked_for_and_no_sampler(nested):
+    drawn(*NESTED, "--guidance", "2.5", "--all-resolutions")
+    assert read_settings("x.png") == {
+        "prompt": PROMPT,
+        "negative_prompt": "",
+        "num_inference_steps": 3,
+        "guidance_scale": 2.5,
+        "seed": 3,
+        "height": 8,
+        "width": 8,
+        "count": 1,
+        "model": nested.name,
+        "version": edudiff.__version__,
+    }
+
+
+def test_what_is_not_said_is_as_the_model_was_measured_with(nested):
+    drawn(*NESTED)
+    assert read_settings("x.png")["guidance_scale"] == GUIDANCE_SCALE
+    assert cli.main(["generate", PROMPT, "--model", "matryoshka", "--out", "x.png"]) == 0
+    assert read_settings("x.png")["num_inference_steps"] == NUM_STEPS
+
+
+@pytest.mark.parametrize("model", ["matryoshka", "stable-diffusion-3"])
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--sampler", "euler"), ("--height", "32"), ("--width", "32")]
+)
+def test_what_a_model_does_not_have_is_refused_by_naming_what_it_has(model, flag, value, capsys):
+    said = refused(PROMPT, "--model", model, flag, value, capsys=capsys)
+    assert f"{flag}: expected none with {model}, got" in said
+    assert "it has --negative, --steps, --guidance" in said
+
+
+def test_full_size_weights_that_nobody_publishes_are_refused_by_saying_why(located, capsys):
+    said = refused(PROMPT, "--model", "matryoshka", "--size", "full", capsys=capsys)
+    assert "--size: expected auto or tiny with matryoshka, got full: Apple publishes" in said
+    assert located == []
+
+
+def test_all_resolutions_of_a_model_with_one_are_refused(capsys):
+    said = refused(PROMPT, "--all-resolutions", capsys=capsys)
+    assert "--all-resolutions: expected --model matryoshka, got stable-diffusion" in said
+
+
+def test_an_unknown_model_is_refused(capsys):
+    assert "invalid choice: 'dream'" in refused(PROMPT, "--model", "dream", capsys=capsys)
+
+
+@pytest.mark.parametrize("model", ["stable-diffusion", "sdxl", "stable-diffusion-3", "matryoshka"])
+def test_the_model_decides_the_weights(model, located, capsys):
+    cli.main(["generate", PROMPT, "--model", model, "--steps", "1", "--size", "tiny"])
+    assert located == [(model, "tiny")]  # what was found fits one of them only
+    assert (model == "stable-diffusion") == (capsys.readouterr().err.count("error") == 0)
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "load", "pipeline"),
+    [
+        ("sdxl", "tiny-sdxl", text_to_image_xl.load, text_to_image_xl),
+        ("stable-diffusion-3", "tiny-dit", flow_folder.load, flow_to_image),
+    ],
+)
+def test_the_other_shipped_models_draw_what_their_pipelines_draw(
+    model, weights, load, pipeline, monkeypatch
+):
+    folder = registry.path(weights)
+    monkeypatch.setattr(checkpoints, "locate", lambda *arguments: folder)
+    generator = torch.Generator().manual_seed(0)
+    options = {"num_inference_steps": 3, "guidance_scale": 3.0}
+    pictures = pipeline.generate(load(folder), [PROMPT] * 2, generator=generator, **options)
+    assert drawn("--model", model, "--count", "2") == grid(pictures).convert("RGB").tobytes()
+    assert read_settings("x.png")["model"] == weights
 
 
 def test_the_shipped_model_draws_on_the_background_and_in_the_colour_of_the_prompt(monkeypatch):

@@ -37,6 +37,29 @@ def test_the_error_of_the_noise_is_alpha_bar_times_that_of_v():
     torch.testing.assert_close(found, expected.float(), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("ratios", [(8, 4, 2, 1), (8, 2, 1), (8, 4, 1), (16, 1)])
+@pytest.mark.parametrize("power", [0, 1, 2])
+def test_deep_and_uneven_losses_are_sums_over_pictures_that_there_are(ratios, power):
+    """Picture by picture and resolution by resolution, from the formula."""
+    schedules = shifted_schedules(make_schedule("cosine"), ratios, power)
+    x0s, t = pyramid(torch.rand(12, 3, ratios[0], ratios[0]), ratios), torch.randint(1000, (12,))
+    fractions, weights = mixed_fractions(range(1, len(ratios) + 1)), [*range(2, len(ratios) + 2)]
+    eps = [torch.randn_like(x0) for x0 in x0s]
+    noise = keep_mixed(eps, fractions)
+    each = zip(x0s, eps, schedules, strict=True)
+    xts = keep_mixed([add_noise(x0, e, t, schedule) for x0, e, schedule in each], fractions)
+    v_hats = [torch.randn_like(xt) for xt in xts]
+    expected = torch.zeros(12, dtype=torch.float64)
+    for r, schedule in enumerate(schedules):
+        for i in range(len(xts[r])):
+            signal = schedule.alphas_cumprod[t[i]]
+            eps_hat = (1 - signal).sqrt() * xts[r][i] + signal.sqrt() * v_hats[r][i]
+            error = (eps_hat - noise[r][i]).square().mean()
+            expected[i] += weights[r] * error / fractions[r]
+    found = joint_loss(v_hats, xts, noise, t, schedules, weights=weights, fractions=fractions)
+    torch.testing.assert_close(found.double(), expected, atol=0, rtol=1e-5)
+
+
 def test_weights_multiply_the_resolutions():
     xts, eps, vs, t = example()
     wrong = [torch.randn_like(v) for v in vs]
@@ -91,6 +114,14 @@ def test_fractions_that_leave_a_resolution_empty_are_refused(refusal):
     levels = [torch.zeros(4)] * 2
     with refusal(r"at least one of 4 pictures at every resolution, got \[0, 4\], high to low"):
         keep_mixed(levels, mixed_fractions((1, 9)))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_the_smallest_batch_that_leaves_no_resolution_of_four_empty_is_four(batch, refusal):
+    fractions = mixed_fractions((1, 1, 1, 1))
+    with refusal(f"at least one of {batch} pictures at every resolution, got "):
+        keep_mixed([torch.zeros(batch)] * 4, fractions)
+    assert [len(level) for level in keep_mixed([torch.zeros(4)] * 4, fractions)] == [1, 2, 3, 4]
 
 
 def test_another_number_of_fractions_is_refused(refusal):

@@ -19,12 +19,12 @@ def noise(batch=2):
     return [torch.randn(batch, 3, side, side) for side in (4, 2)]
 
 
-def knows(x0s):
+def knows(x0s, schedules=SCHEDULES):
     """A network that knows the pictures, whatever it is shown."""
 
     def model(xs, t):
         answers = []
-        for x, x0, schedule in zip(xs, x0s, SCHEDULES, strict=True):
+        for x, x0, schedule in zip(xs, x0s, schedules, strict=True):
             signal = schedule.alpha_bar(t, x)
             eps = ((x - signal.sqrt() * x0) / (1 - signal).sqrt()).float()
             answers.append(velocity(x0, eps, t, schedule))
@@ -48,6 +48,20 @@ def test_a_network_that_knows_the_pictures_is_led_to_them_at_every_resolution(et
     )
     assert len(steps) == 7
     for found, expected in zip(steps[-1], x0s, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("ratios", [(8, 4, 2, 1), (8, 2, 1), (8, 4, 1), (16, 1)])
+@pytest.mark.parametrize("power", [0, 1, 2])
+def test_deep_and_uneven_nestings_are_led_there_too(ratios, power, generator):
+    schedules = shifted_schedules(make_schedule("cosine"), ratios, power)
+    x0s = [torch.randn(2, 3, ratio, ratio).clamp(-1, 1) for ratio in ratios]
+    starts = [torch.randn_like(x0) for x0 in x0s]
+    model, timesteps = knows(x0s, schedules), matryoshka_timesteps(1000, 6)
+    *_, last = multiscale_sample(
+        model, starts, timesteps, schedules, eta=1.0, threshold="clip", generator=generator
+    )
+    for found, expected in zip(last, x0s, strict=True):
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 

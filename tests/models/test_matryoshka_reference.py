@@ -5,6 +5,7 @@ Whatever lies in that folder is compared, however deep it is nested.
 
 import json
 import math
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,19 @@ def assert_levels_close(found, expected, atol):
     assert len(found) == len(expected)
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, atol=atol, rtol=0)
+
+
+COMPARED = re.compile(
+    r"meta|in/(x_\d|times|lm_outputs|lm_mask)|out/\d|mix/(x|out)_\d|thr/(in|none|clip|dynamic(_if)?)"
+    r"|sch/(gammas(_scale\d+_power\d)?|timesteps_\d+)|loss/(images|lm_outputs|lm_mask)"
+    r"|loss/\w+/(loss|time|(eps|x_t|v_pred|gamma)_\d|eps_(pred|target)_0)"
+    r"|samp/(lm_cfg|mask_cfg)|samp/ddim0(_cfg)?/(timesteps|x0?_step(0|4)_\d)"
+)
+"""What the tests below read. A new kind of tensor is to be compared too."""
+
+
+def test_no_tensor_of_the_reference_is_left_out(reference):
+    assert [key for key in reference.arrays if not COMPARED.fullmatch(key)] == []
 
 
 def test_parameters_have_the_names_and_shapes_of_the_reference(reference):

@@ -1,6 +1,9 @@
 import pytest
 import torch
+import torch.nn.functional as F
 
+from edudiff.models import nested_weights
+from edudiff.models.matryoshka_blocks import Told
 from edudiff.models.matryoshka_unet import MatryoshkaUNet
 from edudiff.models.nested_unet import NestedUNet, mdm64, mdm256, mdm1024
 
@@ -95,3 +98,101 @@ def test_outer_levels_can_look_at_pixels_and_words_too(words, t):
     model = NestedUNet(inner, block_out_channels=(8, 16), attention_layers=(0, 1))
     found = model([torch.randn(2, 3, 8, 8), torch.randn(2, 3, 4, 4)], t, words)
     assert len(found) == 2 and len(model.down_blocks[1].attn) == 1
+
+
+DEEP = {
+    (8, 4, 2, 1): ((8, 8), (8, 8), (8, 8)),
+    (8, 2, 1): ((4, 8, 8), (8, 8)),
+    (8, 4, 1): ((4, 8), (8, 8, 8)),
+    (16, 2, 1): ((4, 4, 8, 8), (8, 8)),
+}
+"""Ratios → widths of the outer networks, high to low; the lowest sides are multiples of 2."""
+
+
+def nest(widths):
+    """Nested as deep as there are widths, without a zero anywhere."""
+    model = MatryoshkaUNet(block_out_channels=(8, 8), num_heads=2, norm_num_groups=4, text_dim=6)
+    for i, width in enumerate(reversed(widths)):
+        model = NestedUNet(model, block_out_channels=width, normalize_input=i % 2 == 1)
+    for parameter in model.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.1)
+    return model.eval()
+
+
+@pytest.mark.parametrize("ratios", DEEP)
+def test_uneven_and_deeper_nestings_answer_at_every_resolution(ratios, words, t):
+    model = nest(DEEP[ratios])
+    assert model.ratios == ratios
+    xs = [torch.randn(2, 3, 2 * ratio, 4 * ratio) for ratio in ratios]
+    found = model(xs, t, words)
+    assert [v.shape for v in found] == [x.shape for x in xs]
+    for level, x in enumerate(xs):
+        changed = [*xs[:level], x + 1 + torch.randn_like(x), *xs[level + 1 :]]
+        other = model(changed, t, words)
+        assert all((a - b).abs().max() > 1e-6 for a, b in zip(other, found, strict=True))
+
+
+def by_hand(dolls, xs, told):
+    """All the way down, the innermost network, and all the way up, without recursion."""
+    features, ways = None, []
+    for doll, x in zip(dolls, xs, strict=True):
+        own = told.first(len(x))
+        temb = doll.embed(own)
+        if getattr(doll, "normalize_input", False):
+            x = x / x.std((1, 2, 3), keepdim=True)
+        state = doll.conv_in(x)
+        kept = [state if features is None else state + features]
+        for block in doll.down_blocks:
+            kept += block(kept[-1], temb, own)
+        ways.append((temb, own, kept))
+        if doll is not dolls[-1]:
+            handed = doll.in_adapter(kept[-1])
+            zeros = handed.new_zeros(len(xs[len(ways)]) - len(handed), *handed.shape[1:])
+            features = torch.cat([handed, zeros])
+    answers, inner = [], None
+    for doll, (temb, own, kept) in reversed(list(zip(dolls, ways, strict=True))):
+        if inner is None:
+            state, _ = doll.middle(kept[-1], temb, own, [])
+        else:
+            state = kept[-1] + doll.out_adapter(inner[: len(kept[-1])])
+        for block in doll.up_blocks:
+            state = block(state, temb, own, kept)[-1]
+        answers.insert(0, doll.conv_out(F.silu(doll.norm_out(state))))
+        inner = state
+    return answers
+
+
+@pytest.mark.parametrize("ratios", DEEP)
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_deep_nesting_is_the_same_step_once_for_every_level(ratios, mixed, words, t):
+    model = nest(DEEP[ratios])
+    counts = range(1, len(ratios) + 1) if mixed else [4] * len(ratios)
+    batch = max(counts)
+    words, t = words.repeat(2, 1, 1)[:batch], torch.tensor([3, 999, 500, 40])[:batch]
+    xs = [torch.randn(n, 3, 2 * r, 2 * r) for n, r in zip(counts, ratios, strict=True)]
+    told = Told(t, None, *model.read(words, None, batch))
+    expected = by_hand(nested_weights.dolls(model), xs, told)
+    for ours, hand in zip(model(xs, t, words), expected, strict=True):
+        torch.testing.assert_close(ours, hand, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("ratios", DEEP)
+def test_growth_leaves_every_lower_answer_unchanged_however_uneven(ratios, words, t):
+    model = nest(DEEP[ratios])
+    xs = [torch.randn(2, 3, 2 * ratio, 2 * ratio) for ratio in ratios]
+    grown = NestedUNet(model, block_out_channels=(4, 4, 8))
+    found = grown([torch.randn(2, 3, 8 * ratios[0], 8 * ratios[0]), *xs], t, words)
+    assert all(torch.equal(a, b) for a, b in zip(found[1:], model(xs, t, words), strict=True))
+
+
+@pytest.mark.parametrize("ratios", DEEP)
+def test_deep_resolutions_are_refused_in_another_ratio_and_from_low_to_high(
+    ratios, words, t, refusal
+):
+    model = nest(DEEP[ratios])
+    even = [torch.randn(2, 3, 2 * 3**i, 2 * 3**i) for i in reversed(range(len(ratios)))]
+    with refusal("xs: expected sides in the ratio of the nesting, " + " : ".join(map(str, ratios))):
+        model(even, t, words)
+    with refusal("xs: expected resolutions from high to low, got sides 2 × 2, "):
+        model([torch.randn(2, 3, 2 * ratio, 2 * ratio) for ratio in reversed(ratios)], t, words)

@@ -39,6 +39,25 @@ def test_weights_of_a_smaller_nesting_are_refused_by_naming_the_missing_levels(t
         nested_weights.load_state(three, three.inner_unet.state_dict())
 
 
+def test_weights_of_four_resolutions_come_back_and_missing_ones_are_named(
+    three, words, t, tmp_path, refusal
+):
+    four = NestedUNet(three, block_out_channels=(4, 4, 8), scale=128)
+    torch.nn.init.normal_(four.conv_out.weight)
+    save_file(four.state_dict(), tmp_path / "model.safetensors")
+    again = copy_of(four)
+    nested_weights.load(again, tmp_path / "model.safetensors")
+    assert again.ratios == (16, 4, 2, 1)
+    xs = [torch.randn(2, 3, side, side) for side in (64, 16, 8, 4)]
+    pairs = zip(again(xs, t, words), four(xs, t, words), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    missing = r"missing level 0 \(128 pixels\), level 1 \(32 pixels\);"
+    with refusal(f"a nesting of 4 resolutions, got one of 2: {missing} .* model.inner_unet.inner"):
+        nested_weights.load_state(four, three.inner_unet.state_dict())
+    with refusal("a nesting of 3 resolutions, got one of 4: this network has no 1 outer levels"):
+        nested_weights.load_state(three, four.state_dict())
+
+
 def test_what_the_message_advises_works(three):
     again = copy_of(three)
     nested_weights.load_state(again.inner_unet, three.inner_unet.state_dict())

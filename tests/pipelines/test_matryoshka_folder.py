@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 
 import pytest
@@ -88,6 +89,54 @@ def test_an_incomplete_folder_is_refused_by_naming_what_is_missing(folder, refus
     (folder / "unet.safetensors").unlink()
     with refusal("folder: expected a Matryoshka pipeline, got .* without unet.safetensors"):
         load(folder)
+
+
+def test_four_resolutions_come_back_and_are_drawn_as_before_to_half_precision(pipe, tmp_path):
+    torch.manual_seed(3)
+    unet = NestedUNet(pipe.unet, block_out_channels=(8, 8, 8), scale=32)
+    unet = NestedUNet(unet, block_out_channels=(8, 8), scale=64).eval()
+    for parameter in unet.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.1)
+    deep = replace(pipe, unet=unet, size=64)
+    save(deep, tmp_path)
+    assert load(tmp_path).sizes == deep.sizes == [64, 32, 8, 4]
+    found, expected = (
+        matryoshka.generate(
+            each, PROMPTS, generator=torch.Generator().manual_seed(0), num_inference_steps=3
+        )
+        for each in (load(tmp_path), deep)
+    )
+    for ours, before in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, before, atol=0.02, rtol=0)
+
+
+def test_weights_of_another_nesting_are_refused_by_naming_what_is_missing(pipe, folder, refusal):
+    inner = {name: w.contiguous() for name, w in pipe.unet.inner_unet.state_dict().items()}
+    save_file(inner, folder / "unet.safetensors")
+    with refusal(r"nesting of 2 resolutions, got one of 1: missing level 0 \(8 pixels\)"):
+        load(folder)
+
+
+class Danger:
+    """An object whose pickle makes a folder when it is read."""
+
+    def __init__(self, made):
+        self.made = str(made)
+
+    def __reduce__(self):
+        return os.mkdir, (self.made,)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_a_pickle_in_place_of_the_weights_is_refused_and_its_code_not_run(
+    protocol, folder, tmp_path, refusal
+):
+    weights = {"conv_in.weight": torch.zeros(2), "more": Danger(tmp_path / "made")}
+    torch.save(weights, folder / "unet.safetensors", pickle_protocol=protocol)
+    with refusal("path: expected a safetensors file"):
+        load(folder)
+    assert not (tmp_path / "made").exists()
 
 
 def test_weights_that_are_not_finite_are_refused(folder, refusal):

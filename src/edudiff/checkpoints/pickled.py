@@ -57,7 +57,7 @@ def read(source: Path | str) -> dict[str, Tensor]:
         with torch.serialization.safe_globals(stand_ins):
             found = torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        got = ", ".join(sorted(asked))
+        got = ", ".join(sorted(asked)) or "what PyTorch does not read safely"
         expected = "a checkpoint of tensors alone"
         raise ValueError(f"source: expected {expected}, got one that asks for {got}") from error
     weights = found.get("state_dict", found) if isinstance(found, dict) else {}

@@ -156,7 +156,7 @@ MODELS = {
         ),
     ),
     "matryoshka": Model(
-        None,
+        "tiny-mdm",
         None,
         why_not_full=(
             "Apple publishes them as pickled PyTorch files only, at docs-assets.developer.apple.com"

@@ -97,7 +97,7 @@ def draw_pictures(
     return [torch.cat(level) for level in zip(*found, strict=True)]
 
 
-def measure(pipe: Matryoshka, count: int = 500) -> Mapping[str, float]:
+def measure(pipe: Matryoshka, count: int = 256) -> Mapping[str, float]:
     """How often pictures show what their captions say, and how much the resolutions agree.
 
     Returns:
