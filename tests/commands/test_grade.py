@@ -1,8 +1,10 @@
+import json
 import sys
 
 import pytest
 
 from edudiff import cli
+from edudiff.exercises import EXERCISES
 from edudiff.grading import classroom
 from edudiff.grading.mark import Mark
 from edudiff.grading.records import Record
@@ -35,6 +37,26 @@ def test_what_is_asked_for_is_done(asked, tmp_path, capsys):
 def test_the_hidden_seed_is_secret_unless_one_is_given(asked, tmp_path):
     assert cli.main(["grade", str(tmp_path)]) == 0
     assert asked[0][-1]["seed"] is None
+
+
+def test_a_class_is_graded_as_the_variant_that_is_given(asked, tmp_path):
+    assert cli.main(["grade", str(tmp_path), "--variant", "2027", "--exercises", "gan"]) == 0
+    exercises = asked[0][2]
+    assert exercises["gan.2"].variant == 2027
+    assert exercises["gan.2"].reference is not EXERCISES["gan.2"].reference
+
+
+def test_without_a_variant_the_exercises_are_the_books(asked, tmp_path):
+    assert cli.main(["grade", str(tmp_path)]) == 0
+    assert asked[0][2] == EXERCISES
+
+
+def test_notebooks_of_a_variant_are_not_graded_as_the_books_by_mistake(asked, tmp_path, capsys):
+    stamped = {"cells": [], "metadata": {"edudiff": {"variant": 2027}}}
+    (tmp_path / "ann.ipynb").write_text(json.dumps(stamped))
+    assert cli.main(["grade", str(tmp_path)]) == 2 and asked == []
+    assert "--variant: expected 2027" in capsys.readouterr().err
+    assert cli.main(["grade", str(tmp_path), "--variant", "0"]) == 0
 
 
 @pytest.mark.parametrize("words", [["--out", "x.txt"], ["--exercises", "x.9"], ["--seconds", "0"]])

@@ -2,9 +2,10 @@ import json
 
 import pytest
 
-from edudiff.exercises import EXERCISES
+from edudiff.exercises import EXERCISES, variants
 from edudiff.exercises.exercise import answers_of
 from edudiff.exercises.judge import same
+from edudiff.exercises.variations import VARIATIONS
 from edudiff.grading import canary, cells
 
 
@@ -21,6 +22,24 @@ def test_the_written_out_answer_is_the_reference(exercise):
     cases = exercise.cases(5)
     both = (answers_of(handed[exercise.name], cases), answers_of(exercise.reference, cases))
     assert all(same(*pair) for pair in zip(*both, strict=True))
+
+
+@pytest.mark.parametrize("name", VARIATIONS)
+def test_the_written_out_answer_to_a_variant_is_right_there(name):
+    exercise = variants.make(EXERCISES[name], 2027)
+    handed = {}
+
+    def check(name, answer, variant):
+        handed[name] = answer, variant
+
+    source = canary.solution(exercise).replace("from edudiff.exercises import check", "")
+    exec(source, {"check": check})
+    answer, variant = handed[name]
+    assert variant == 2027 and EXERCISES[name].reference is not answer
+    cases = exercise.cases(5)
+    both = (answers_of(answer, cases), answers_of(exercise.reference, cases))
+    assert all(same(*pair) for pair in zip(*both, strict=True))
+    assert cells.remarks([canary.solution(exercise)]) == []
 
 
 def test_the_written_out_answer_needs_none_of_our_room(exercise):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from edudiff.exercises import EXERCISES
+from edudiff.exercises import EXERCISES, variants
 from edudiff.grading import attempt, canary, classroom, hidden
 from edudiff.grading.attempt import Attempt
 from edudiff.grading.classroom import CanaryError, Examination, choose_exercises, grade
@@ -49,6 +49,38 @@ def test_a_class_is_graded(folder, tmp_path, sigma, limits):
     assert sorted(path.stem for path in feedback.iterdir()) == ["ann", "ben", "cem", "dee"]
     assert "The file could not be read" in (feedback / "cem.txt").read_text()
     assert any(line.startswith("canaries: right") for line in said)
+
+
+@pytest.mark.slow
+def test_a_class_with_a_variant_of_its_own_is_graded(tmp_path, limits):
+    """Only this year's answers get points, whatever a notebook says of itself."""
+    name, say = "forward-diffusion.1", []
+    book, old, new = (variants.make(EXERCISES[name], year) for year in (0, 2026, 2027))
+    place = tmp_path / "class"
+    place.mkdir()
+    texts = {"ann": canary.solved([new]), "ben": canary.solved([old]), "cem": canary.solved([book])}
+    texts["dee"] = texts["ben"].replace("variant=2026", "variant=2027")
+    for student, text in texts.items():
+        (place / f"{student}.ipynb").write_text(text)
+    out = tmp_path / "grades.csv"
+    records = grade(place, out, {name: new}, limits, largest=LARGEST, say=say.append)
+    assert [record.points for record in records] == [1, 0, 0, 0]
+    messages = [record.marks[0].message for record in records]
+    assert messages[1].startswith("This is right in another class's variant, but not here.")
+    assert messages[2].startswith("This is right in the book, but not here. Yours is variant 2027")
+    assert messages[3] == messages[1]
+    remarks = [record.remarks for record in records]
+    assert remarks[0] == remarks[3] == ()
+    assert remarks[1] == ("made for variant 2026, graded as variant 2027",)
+
+
+def test_a_student_is_graded_anew_for_another_variant(sigma, confinement):
+    first, second = (
+        Examination({NAME: variants.make(sigma[NAME], year)}, 1, confinement)
+        for year in (2026, 2027)
+    )
+    assert (first.variant, second.variant) == (2026, 2027)
+    assert first.settings != second.settings
 
 
 @pytest.mark.usefixtures("confinement")

@@ -40,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="which count: names (forward-diffusion.2), chapters, patterns (all)",
     )
     parser.add_argument(
+        "--variant",
+        type=seed,
+        metavar="N",
+        help="the class's own, as given to `edudiff exercises --seed` (0, the book's)",
+    )
+    parser.add_argument(
         "--seed", type=seed, metavar="N", help="of the hidden inputs (secret, kept in grades-work)"
     )
     for flag, (value, meaning) in NUMBERS.items():
@@ -52,18 +58,24 @@ def run(options: argparse.Namespace) -> int:
     """Grade, a line for each student; 1 comes out if the grading itself does not work here.
 
     Raises:
-        ValueError: if there is nothing to grade, or the table cannot be written where it should.
+        ValueError: if there is nothing to grade, the table cannot be written where it should, or
+            no variant was given and most notebooks were made for one.
         OSError: if this system cannot hold strangers' code back.
     """
     if sys.platform == "win32":
         raise ValueError("grade: expected Linux or macOS, whose limits it uses, got Windows")
     if options.out.suffix != ".csv" or options.out.is_dir():
         raise ValueError(f"--out: expected the name of a table, NAME.csv, got {options.out}")
-    from edudiff.exercises import EXERCISES
-    from edudiff.grading import classroom
+    from edudiff.exercises import EXERCISES, variants
+    from edudiff.grading import classroom, stamps
     from edudiff.grading.limits import Limits
 
-    exercises = classroom.choose_exercises(EXERCISES, options.exercises)
+    if options.variant is None:
+        stamps.refuse_others(options.submissions, options.largest * 10**6)
+    exercises = {
+        name: variants.make(exercise, options.variant or 0)
+        for name, exercise in classroom.choose_exercises(EXERCISES, options.exercises).items()
+    }
     limits = Limits(
         seconds=float(options.seconds),
         cell_seconds=float(options.cell_seconds),

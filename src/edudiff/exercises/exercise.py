@@ -62,6 +62,7 @@ class Exercise:
         mistakes: in the order in which they are looked for.
         accepts: (cases, answers) → whether the answers are right, for tasks with chance in them,
             whose answers are judged by their law. If not given, they have to be the reference's.
+        variant: 0 in the book; a class's own version has another number, see `variants`.
     """
 
     name: str
@@ -70,10 +71,12 @@ class Exercise:
     reference: Answer
     mistakes: tuple[Mistake, ...]
     accepts: Seen | None = None
+    variant: int = 0
 
     def cases(self, seed: int) -> list[Case]:
-        """The inputs for this seed, different from those of every other exercise."""
-        mixed = zlib.crc32(f"{self.name} {seed}".encode())
+        """The inputs for this seed, different from those of every other exercise and variant."""
+        own = f" {self.variant}" if self.variant else ""
+        mixed = zlib.crc32(f"{self.name} {seed}{own}".encode())
         return self.make_cases(torch.Generator().manual_seed(mixed))
 
     @property
@@ -86,10 +89,11 @@ class Exercise:
     @property
     def starter(self) -> str:
         """The cell that a student begins with."""
+        own = f", variant={self.variant}" if self.variant else ""
         return (
             f"from edudiff.exercises import check\n\n"
             f"def {self.signature}:\n    ...\n\n"
-            f'check("{self.name}", {self.reference.__name__})'
+            f'check("{self.name}", {self.reference.__name__}{own})'
         )
 
 

@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from types import ModuleType
 
+from edudiff.exercises import variants
 from edudiff.exercises.exercise import Exercise
 
 ROOM = "edudiff.exercises"
@@ -39,11 +40,18 @@ def solution(exercise: Exercise) -> str:
     reference = inspect.unwrap(exercise.reference)
     name = reference.__name__
     lines: list[str] = []
-    _collect(importlib.import_module(reference.__module__), name, lines, set())
-    body = textwrap.indent("\n".join([*lines, f"return {name}"]), "    ")
+    seen: set[tuple[str, str]] = set()
+    _collect(importlib.import_module(reference.__module__), name, lines, seen)
+    answer = name
+    if changed := variants.changed(exercise):
+        change, number = changed
+        _collect(importlib.import_module(change.__module__), change.__name__, lines, seen)
+        answer = f"{change.__name__}({name}, {number!r})"
+    body = textwrap.indent("\n".join([*lines, f"return {answer}"]), "    ")
+    own = f", variant={exercise.variant}" if exercise.variant else ""
     return (
         f"from edudiff.exercises import check\n\n"
-        f"def answer():\n{body}\n\ncheck({exercise.name!r}, answer())"
+        f"def answer():\n{body}\n\ncheck({exercise.name!r}, answer(){own})"
     )
 
 

@@ -9,7 +9,16 @@ from pathlib import Path
 import edudiff
 from edudiff.exercises.exercise import Case, Exercise
 from edudiff.exercises.plain import Plain
-from edudiff.grading import attempt, canary, confine, hidden, mark, protection, submissions
+from edudiff.grading import (
+    attempt,
+    canary,
+    confine,
+    hidden,
+    mark,
+    protection,
+    stamps,
+    submissions,
+)
 from edudiff.grading.attempt import Attempt
 from edudiff.grading.confine import Confinement
 from edudiff.grading.limits import Limits
@@ -48,9 +57,14 @@ class Examination:
             self.cases[name] = hidden.hidden_cases(exercise, self.seed)
 
     @property
+    def variant(self) -> int:
+        """The class's version of the exercises; 0 is the book's."""
+        return next((exercise.variant for exercise in self.exercises.values()), 0)
+
+    @property
     def settings(self) -> str:
         """What decides the marks beside the notebook."""
-        asked = [*self.exercises, self.seed, self.largest, edudiff.__version__]
+        asked = [*self.exercises, self.variant, self.seed, self.largest, edudiff.__version__]
         return json.dumps([*asked, asdict(self.limits)])
 
     def try_notebook(self, text: str) -> tuple[Attempt, list[Mark]]:
@@ -65,7 +79,9 @@ class Examination:
         tried = []
         for path in submission.files:
             try:
-                tried.append(self.try_notebook(submissions.read(path, self.largest)))
+                text = submissions.read(path, self.largest)
+                tried.append(self.try_notebook(text))
+                tried[-1][0].remarks.extend(stamps.remarks(text, self.variant))
             except ValueError as error:
                 broken = Attempt(unreadable=f"{path.name}: {error}.")
                 tried.append((broken, mark.mark_all(self.exercises, self.cases, broken)))

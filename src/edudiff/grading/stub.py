@@ -28,7 +28,9 @@ def install() -> dict[str, Any]:
     sys.meta_path.insert(0, _NothingElse())
     from edudiff.exercises.result import Result, Status
 
-    def check(name: str, answer: Any, *, seed: int = 0, seconds: float = 0.0) -> Result:
+    def check(
+        name: str, answer: Any, *, variant: int = 0, seed: int = 0, seconds: float = 0.0
+    ) -> Result:
         """Remember this answer; it is judged elsewhere, when the notebook has run."""
         handed[str(name)] = answer
         return Result(Status.NOT_ATTEMPTED, f"exercise {name}", "Handed in.")
