@@ -1,5 +1,4 @@
-# make book    everything a reader needs: environment, chapters, pages
-# make help    the rest
+# make book    everything a reader needs: environment, chapters, pages; make help: the rest
 
 PYTHON ?= python3
 TORCH ?=
@@ -11,6 +10,8 @@ help:  ## show this list
 
 book: .venv/ready  ## build the book into _build/html
 	$(RUN) tools/build_book.py
+archive: book  ## pack the site for reading offline, and print it as a PDF
+	$(RUN) tools/archive.py
 
 test: .venv/ready  ## build the book and run every test, without a network
 	$(RUN) tools/run_tests.py
@@ -36,4 +37,4 @@ clean:  ## remove what was built, but not the environment
 .venv/ready: requirements.txt pyproject.toml tools/make_venv.py
 	$(PYTHON) tools/make_venv.py $(TORCH)
 
-.PHONY: help book test lint notebooks costs clean
+.PHONY: help book archive test lint notebooks costs clean

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+import equations
 import fetch_web_assets
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,9 +74,11 @@ def write_pages() -> None:
 def build() -> None:
     """Bring `_build/html` up to date."""
     fetch_web_assets.main()
+    equations.require_tests(ROOT)
     machine = (platform.python_version(), version("torch"))
     called = digest((ROOT / name for name in CALLED), *machine)
-    shown = digest((ROOT / name for name in SHOWN), *machine)
+    tests = (f"{tie.test}:{line}" for tie, line in equations.places(ROOT))
+    shown = digest((ROOT / name for name in SHOWN), *machine, *tests)
     if remembers(BUILD / "html.stamp", shown):
         return
     if not remembers(BUILD / "cache.stamp", called):

@@ -1,10 +1,13 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from diffusers import DDPMScheduler
+from torch.distributions import Normal, kl_divergence
 
 from edudiff.diffusion.forward import add_noise, forward_step, posterior_mean_variance
+from edudiff.diffusion.prediction import x0_from_eps
 from edudiff.diffusion.schedule import NoiseSchedule, make_schedule
 
 BY_HAND = NoiseSchedule(torch.tensor([0.1, 0.2, 0.5], dtype=torch.float64))
@@ -64,6 +67,18 @@ def test_eq4_closed_form():
     x0, eps = torch.tensor([[2.0]]).double(), torch.tensor([[-3.0]]).double()
     xt = add_noise(x0, eps, torch.tensor([1]), BY_HAND)
     assert xt.item() == pytest.approx(math.sqrt(0.72) * 2 - math.sqrt(0.28) * 3, abs=1e-12)
+
+
+def test_the_noises_of_a_walk_make_up_the_noise_of_the_jump():
+    betas, x0 = LINEAR.betas[400:420], noise_like_pictures(1, batch=1)
+    schedule, walked = NoiseSchedule(betas), x0
+    last, combined = schedule.alphas_cumprod[-1], torch.zeros_like(x0)
+    for t, alpha_bar in enumerate(schedule.alphas_cumprod):
+        eps = noise_like_pictures(10 + t, batch=1)
+        walked = forward_step(walked, eps, torch.tensor([t]), schedule)
+        combined += (betas[t] * last / alpha_bar).sqrt() * eps
+    combined /= (1 - last).sqrt()
+    torch.testing.assert_close(add_noise(x0, combined, torch.tensor([19]), schedule), walked)
 
 
 def test_add_noise_without_noise_only_shrinks_the_data():
@@ -136,6 +151,57 @@ def test_eq6_eq7_by_hand():
     expected = math.sqrt(0.9) * 0.2 / 0.28 * 2 + math.sqrt(0.8) * 0.1 / 0.28 * -3
     assert mean.item() == pytest.approx(expected, abs=1e-12)
     assert variance.item() == pytest.approx(0.1 / 0.28 * 0.2, abs=1e-12)
+
+
+def test_one_step_back_from_two_hills_is_bayes_rule():
+    # The data are −1 or 1. On a fine grid: the law one step earlier, times the step; against the
+    # posteriors of both ends, weighted by how likely each end is.
+    grid = torch.linspace(-4, 4, 4001, dtype=torch.float64)
+    ends, xt, t = torch.tensor([[-1.0], [1.0]]).double(), torch.tensor([[0.3]] * 2).double(), 1
+    earlier = Normal(math.sqrt(0.9) * ends, math.sqrt(0.1)).log_prob(grid).exp().mean(dim=0)
+    product = Normal(math.sqrt(0.8) * grid, math.sqrt(0.2)).log_prob(xt[0]).exp() * earlier
+    mean, variance = posterior_mean_variance(ends, xt, torch.tensor([t, t]), BY_HAND)
+    weights = Normal(math.sqrt(0.72) * ends, math.sqrt(0.28)).log_prob(xt).softmax(dim=0)
+    expected = (weights * Normal(mean, variance.sqrt()).log_prob(grid).exp()).sum(dim=0)
+    torch.testing.assert_close(product / product.sum() / (grid[1] - grid[0]), expected)
+
+
+@pytest.mark.parametrize("variance", [0.15, 0.3, 0.6])
+def test_the_bound_is_never_below_and_is_reached_by_the_exact_step_back(variance):
+    # Standard normal data and four steps with β = 0.3: the exact step back is N(√α x_t, β).
+    schedule = NoiseSchedule(torch.full((4,), 0.3, dtype=torch.float64))
+    points, weights = map(torch.tensor, np.polynomial.hermite_e.hermegauss(40))
+    x0, eps = torch.tensor([[0.0], [0.4], [-2.0]]).double().expand(3, 40), points.expand(3, 40)
+    last = schedule.alphas_cumprod[-1]
+    bound = kl_divergence(Normal(last.sqrt() * x0, (1 - last).sqrt()), Normal(0.0, 1.0))
+    for step in (3, 2, 1, 0):
+        t = torch.full((3,), step)
+        xt = add_noise(x0, eps, t, schedule)
+        model = Normal(math.sqrt(0.7) * xt, math.sqrt(variance))
+        mean, spread = posterior_mean_variance(x0, xt, t, schedule)
+        known = Normal(mean, spread.sqrt().clamp(min=1e-9))
+        bound = bound + (kl_divergence(known, model) if step else -model.log_prob(x0))
+    found = (bound * weights).sum(dim=1) / weights.sum()
+    end = 0.7**4 + variance * sum(0.7**k for k in range(4))  # the variance of what it makes
+    truth = -Normal(0.0, math.sqrt(end)).log_prob(x0[:, 0])
+    if variance == 0.3:
+        torch.testing.assert_close(found, truth)
+    else:
+        assert (found > truth + 0.05).all()
+
+
+def test_a_term_of_the_bound_is_a_weighted_error_of_the_noise():
+    t = torch.tensor([1, 2, 500, 999])
+    x0, eps, eps_hat = (noise_like_pictures(seed) for seed in (1, 2, 3))
+    xt = add_noise(x0, eps, t, LINEAR)
+    mean, variance = posterior_mean_variance(x0, xt, t, LINEAR)
+    mean_hat, _ = posterior_mean_variance(x0_from_eps(eps_hat, xt, t, LINEAR), xt, t, LINEAR)
+    sigma = variance.sqrt()
+    divergence = kl_divergence(Normal(mean, sigma), Normal(mean_hat, sigma)).sum(dim=(1, 2, 3))
+    remaining = LINEAR.alphas[t] * (1 - LINEAR.alphas_cumprod[t])
+    weight = LINEAR.betas[t] ** 2 / (2 * variance.flatten() * remaining)
+    error = (eps - eps_hat).square().sum(dim=(1, 2, 3))
+    torch.testing.assert_close(weight * error, divergence)
 
 
 def test_the_posterior_goes_one_step_back_unless_told_otherwise():

@@ -1,6 +1,7 @@
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 from diffusers import (
@@ -90,6 +91,38 @@ def test_algorithm2_of_lu_et_al_by_hand():
     assert first.item() == pytest.approx(x1, abs=1e-12)
     assert second.item() == pytest.approx(x2, abs=1e-12)
     assert last.item() == pytest.approx(-0.1, abs=1e-12)
+
+
+def test_the_ode_is_solved_but_for_one_integral():
+    # Data N(0, 0.5²), whose ideal guess and whose curve are known: x keeps its number of
+    # standard deviations. The integral over λ is taken by Gauss and Legendre's rule.
+    def spread(alpha, sigma):
+        return np.sqrt(0.25 * alpha**2 + sigma**2)
+
+    log_ratio, log_ratio_next = -1.5, 0.8
+    nodes, weights = np.polynomial.legendre.leggauss(60)
+    half = (log_ratio_next - log_ratio) / 2
+    between = log_ratio + half * (nodes + 1)
+    ratios = np.array([log_ratio, log_ratio_next, *between])
+    alphas, sigmas = 1 / np.sqrt(1 + np.exp(-2 * ratios)), 1 / np.sqrt(1 + np.exp(2 * ratios))
+    x = 1.3 * spread(alphas, sigmas)
+    x0_hat = 0.25 * alphas / spread(alphas, sigmas) ** 2 * x
+    integral = half * (weights * np.exp(between) * x0_hat[2:]).sum()
+    found = sigmas[1] / sigmas[0] * x[0] + sigmas[1] * integral
+    assert found == pytest.approx(x[1], rel=1e-12)
+
+
+def test_where_the_guess_is_constant_one_step_solves_the_ode():
+    # The curve from x_t at σ to the next stop is a straight line in y = x / √ᾱ.
+    step = dpm_solver_pp(
+        lambda xt, t: 0 * xt + 0.4,
+        one(0.3),
+        torch.tensor([2, 1]),
+        BY_HAND,
+        prediction_type="sample",
+    )
+    y = 0.4 + SIGMA_NEXT / SIGMA * (0.3 / 0.6 - 0.4)
+    assert next(step).item() == pytest.approx(math.sqrt(0.72) * y, abs=1e-12)
 
 
 # What is the same as what.

@@ -85,6 +85,14 @@ def test_attention_written_out_needs_its_table_and_the_fused_one_does_not():
     assert fused.bytes < written.largest / 4
 
 
+@pytest.mark.parametrize(("heads", "n"), [(1, 16), (3, 64)])
+def test_for_two_pictures_the_table_takes_eight_bytes_a_head_and_pair_of_places(heads, n):
+    q = torch.zeros(2, heads, n, 4, dtype=torch.float32)
+    with Peak() as peak:
+        (q @ q.mT).softmax(dim=-1)
+    assert peak.largest == 2 * heads * n**2 * 4
+
+
 def test_it_counts_on_the_meta_device_what_it_counts_on_the_cpu():
     counts = []
     for device in ("cpu", "meta"):

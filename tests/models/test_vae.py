@@ -61,6 +61,17 @@ def test_kl_of_the_standard_normal_is_zero():
     assert torch.equal(DiagonalGaussian(zeros, zeros).kl(), torch.zeros(2))
 
 
+def test_evidence_is_the_bound_and_what_the_proposal_misses():
+    # z ~ N(0, 1) and x ~ N(2 z, 1), so x ~ N(0, 5) and z given x is N(2 x / 5, 1 / 5); the
+    # proposal is a third Gaussian. E[log p(x | z)] over it is known as well.
+    x, mean, logvar = (torch.full((1, 1, 1, 1), v).double() for v in (1.5, 0.2, -0.7))
+    proposal = DiagonalGaussian(mean, logvar)
+    miss = kl_divergence(Normal(mean, proposal.std), Normal(2 * x / 5, 0.2**0.5))
+    likelihood = Normal(2 * mean, 1.0).log_prob(x) - 2 * proposal.std**2
+    found = likelihood.sum() - proposal.kl().sum() + miss.sum()
+    torch.testing.assert_close(found, Normal(0.0, 5**0.5).log_prob(x).sum())
+
+
 def test_without_noise_a_sample_is_the_mode_which_is_the_mean(gaussian):
     assert torch.equal(gaussian.sample(torch.zeros(3, 2, 4, 5)), gaussian.mode())
     assert torch.equal(gaussian.mode(), gaussian.mean)

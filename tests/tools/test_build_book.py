@@ -16,6 +16,8 @@ def book(monkeypatch, tmp_path):
     monkeypatch.setattr(build_book, "BUILD", tmp_path / "_build")
     monkeypatch.setattr(build_book, "HTML", tmp_path / "_build" / "html")
     monkeypatch.setattr(build_book.fetch_web_assets, "main", lambda: None)
+    monkeypatch.setattr(build_book.equations, "require_tests", lambda root: None)
+    monkeypatch.setattr(build_book.equations, "places", lambda root: [])
     builds = []
 
     def write_pages():
@@ -63,6 +65,21 @@ def test_a_failed_build_is_not_taken_for_a_good_one(book, tmp_path, monkeypatch)
         bad_day.setattr(build_book, "write_pages", sys.exit)
         build_book.build()
     build_book.build()
+    assert book == [False, True]
+
+
+def test_an_equation_without_a_test_stops_the_build_before_any_chapter_runs(book, monkeypatch):
+    monkeypatch.setattr(build_book.equations, "require_tests", lambda root: sys.exit("no test"))
+    with pytest.raises(SystemExit, match="no test"):
+        build_book.build()
+    assert book == []
+
+
+def test_a_test_that_has_moved_changes_the_pages(book, monkeypatch):
+    tie = build_book.equations.Tie("eq-a", "tests/test_a.py::test_b", 1)
+    for line in (4, 4, 9):
+        monkeypatch.setattr(build_book.equations, "places", lambda root, line=line: [(tie, line)])
+        build_book.build()
     assert book == [False, True]
 
 

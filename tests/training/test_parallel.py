@@ -19,6 +19,18 @@ def test_every_share_has_equally_many_rows():
     assert {len(parallel.share(BATCH, index, 3)["label"]) for index in range(3)} == {2}
 
 
+def test_the_mean_of_the_shares_gradients_is_the_gradient_of_the_batch(generator):
+    batch = {"x": torch.randn(6, 2, generator=generator, dtype=torch.float64)}
+    weight = torch.tensor([0.3, -1.2], dtype=torch.float64, requires_grad=True)
+
+    def gradient(rows):
+        return torch.autograd.grad((rows["x"] @ weight).tanh().square().mean(), weight)[0]
+
+    parts = torch.stack([gradient(parallel.share(batch, k, 3)) for k in range(3)])
+    torch.testing.assert_close(parts.mean(dim=0), gradient(batch), rtol=1e-12, atol=0)
+    assert (parts[0] - parts[1]).abs().min() > 1e-3
+
+
 def test_a_batch_that_cannot_be_shared_equally_is_refused(refusal):
     with refusal("batch: expected rows for 4 processes to share, got 6"):
         parallel.share(BATCH, 0, 4)

@@ -1,7 +1,9 @@
 """The denoiser of chapter 04: repeatable, and it learns."""
 
+import pytest
 import torch
 
+from edudiff.data import points
 from edudiff.training import loop
 from edudiff.training.recipes import ring_diffusion
 
@@ -22,6 +24,21 @@ def test_the_loss_starts_at_the_noise_s_variance_and_falls():
     _, losses = trained(0, 300)
     assert abs(losses[0] - 1) < 0.2
     assert sum(losses[-30:]) / 30 < 0.6
+
+
+def test_the_loss_is_the_mean_squared_error_of_the_noise():
+    network, step = ring_diffusion.prepare(3, num_steps=5)
+    generator = torch.Generator().manual_seed(9)
+    x0 = points.sample("ring", ring_diffusion.BATCH_SIZE, generator=generator)
+    t = torch.randint(100, (len(x0),), generator=generator)
+    eps = torch.randn(x0.shape, generator=generator)
+    alpha_bar_t = ring_diffusion.NOISE_SCHEDULE.alphas_cumprod[t, None].float()
+    xt = alpha_bar_t.sqrt() * x0 + (1 - alpha_bar_t).sqrt() * eps
+    with torch.no_grad():  # a network that was never trained answers 0; let it answer something
+        for parameter in network.parameters():
+            parameter += 0.1
+        expected = (eps - network(xt, t)).square().mean().item()
+    assert step(torch.Generator().manual_seed(9)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_learning_rate_reaches_zero_at_the_end():
