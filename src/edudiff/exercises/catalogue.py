@@ -4,18 +4,25 @@ from typing import Any
 
 from edudiff import checks
 from edudiff.exercises import (
+    beyond_sdxl,
     clip,
     cross_attention,
+    evaluation,
     forward_diffusion,
     gan,
     latent_diffusion,
+    lora,
+    matryoshka,
+    progressive_training,
     rendering,
     reverse_diffusion,
     samplers,
+    scaling_out,
     sdxl,
     stable_diffusion,
     unet,
     vae,
+    variants,
     wrong,
 )
 from edudiff.exercises.exercise import Exercise
@@ -36,6 +43,12 @@ CHAPTERS = (
     latent_diffusion,
     stable_diffusion,
     sdxl,
+    beyond_sdxl,
+    matryoshka,
+    progressive_training,
+    lora,
+    scaling_out,
+    evaluation,
     wrong,
 )
 """In the order of the book."""
@@ -45,7 +58,9 @@ EXERCISES: dict[str, Exercise] = {
 }
 
 
-def check(name: str, answer: Any, *, seed: int = 0, seconds: float = SECONDS) -> Result:
+def check(
+    name: str, answer: Any, *, variant: int = 0, seed: int = 0, seconds: float = SECONDS
+) -> Result:
     """Try a student's function on random inputs and say what is wrong with it.
 
     Whatever the function does, this returns a result and raises nothing, so that a notebook can
@@ -54,11 +69,12 @@ def check(name: str, answer: Any, *, seed: int = 0, seconds: float = SECONDS) ->
     Args:
         name: chapter and number, as in "forward-diffusion.2".
         answer: the function itself, without brackets.
+        variant: a class's own version of the exercise, as its notebook says; 0 is the book's.
         seed: another seed draws other inputs.
         seconds: how long all of it may take.
     """
     try:
-        exercise = checks.choose("exercise", name, EXERCISES)
+        exercise = variants.make(checks.choose("exercise", name, EXERCISES), variant)
     except ValueError as error:
         return Result(Status.ERROR, f"exercise {name}", f"There is no such exercise: {error}")
     title = f"exercise {exercise.name}, {exercise.title}"
