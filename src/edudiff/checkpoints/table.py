@@ -124,7 +124,7 @@ MODELS = {
         ),
     ),
     "sdxl-refiner": Model(
-        None,
+        "tiny-sdxl-refiner",
         FullSize(
             "stabilityai/stable-diffusion-xl-refiner-1.0",
             "5d4cfe854c9a9a87939ff3653551c2b3c99a4356",

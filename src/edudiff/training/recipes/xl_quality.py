@@ -16,7 +16,7 @@ from edudiff.pipelines.text_to_image_xl import TextToImageXL
 from edudiff.training.recipes import quality
 
 CHUNK = 64
-SMALL_SIZE = (28, 28)
+SMALL_SIZE = (8, 8)
 CROP_CORNER = (40, 40)
 NAMED = ("count", "colour", "shape", "binding", "relation")
 
