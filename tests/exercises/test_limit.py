@@ -94,6 +94,15 @@ def test_stopping_shows_no_traceback_of_ours(capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.fixture
+def interruptible():
+    """As at a terminal: a shell lets what it starts in the background ignore interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_whoever_waits_can_interrupt_it_and_the_work_stops_too():
     before = threading.active_count()
     interrupt = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
