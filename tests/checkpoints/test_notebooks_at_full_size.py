@@ -13,7 +13,7 @@ from edudiff.checkpoints.table import MODELS
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 NEEDED = {
     "11-stable-diffusion": ["stable-diffusion"],
-    "12-sdxl": ["sdxl", "stable-diffusion"],
+    "12-sdxl": ["sdxl", "stable-diffusion", "sdxl-refiner"],
     "13-beyond-sdxl": ["stable-diffusion-3"],
 }
 CHOICE, FULL = 'SIZE = "auto"', 'SIZE = "full"'
