@@ -194,14 +194,16 @@ def test_the_parts_come_in_both_sizes(
         assert CLIPTokenizer.from_pretrained(full)("a red circle").input_ids
 
 
-@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.tiny is None])
-def test_where_no_tiny_version_is_shipped_that_is_said(name, home, refusal):
-    with refusal(f"{name}: no tiny version is shipped yet."):
-        locate(name, "tiny")
+def test_where_no_tiny_version_is_shipped_that_is_said(home, monkeypatch, refusal):
+    monkeypatch.setitem(choice.MODELS, "vae", Model(None, MODELS["vae"].full))
+    with refusal("vae: no tiny version is shipped yet."):
+        locate("vae", "tiny")
 
 
 def test_without_a_tiny_version_the_obstacle_to_the_full_one_is_said(home, monkeypatch, refusal):
     with_gpu(monkeypatch, None)
+    without = dataclasses.replace(MODELS["sdxl-refiner"], tiny=None)
+    monkeypatch.setitem(choice.MODELS, "sdxl-refiner", without)
     with refusal(
         "sdxl-refiner: no tiny version is shipped yet, and there is no GPU. For the full size: use"
     ):
@@ -214,16 +216,13 @@ def test_weights_that_the_table_names_but_nobody_ships_are_not_claimed(monkeypat
         locate("vae", "tiny")
 
 
-@pytest.mark.parametrize("size", ["auto", "full"])
-def test_apple_s_weights_are_not_to_be_had_and_it_says_why(size, home, refusal):
+def test_apple_s_weights_are_not_to_be_had_and_it_says_why(home, refusal):
     with refusal("matryoshka: .*the full-size weights cannot be had .Apple publishes them as pick"):
-        locate("matryoshka", size)
+        locate("matryoshka", "full")
 
 
-def test_once_there_is_a_tiny_version_auto_takes_it_where_no_full_one_exists(monkeypatch, capsys):
-    model = dataclasses.replace(MODELS["matryoshka"], tiny="tiny-vae")
-    monkeypatch.setitem(choice.MODELS, "matryoshka", model)
-    assert locate("matryoshka") == registry.path("tiny-vae")
+def test_auto_takes_the_tiny_version_where_no_full_one_exists(capsys):
+    assert locate("matryoshka") == registry.path("tiny-mdm")
     assert "since the full-size weights cannot be had (Apple" in said(capsys)
 
 

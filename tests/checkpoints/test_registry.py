@@ -128,7 +128,7 @@ def test_shipped_weights_are_whole_and_have_a_model_card(name):
 
 
 def test_all_weights_together_are_small_enough_to_come_with_the_package():
-    assert sum(file.stat().st_size for file in SHIPPED) <= 80_000_000
+    assert sum(file.stat().st_size for file in SHIPPED) <= 90_000_000
 
 
 def packaged(package: str, folder: Path) -> set[Path]:
