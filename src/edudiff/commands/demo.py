@@ -33,18 +33,7 @@ Drawn = list[tuple["Image.Image", str]]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's words."""
-    parser.add_argument(
-        "--model",
-        choices=list(painters.PAINTERS),
-        default="matryoshka",
-        help="what is chosen when the page opens (matryoshka)",
-    )
-    parser.add_argument(
-        "--size",
-        choices=["auto", "tiny", "full"],
-        default="auto",
-        help="which weights; auto: full with a large enough GPU, else tiny (auto)",
-    )
+    painters.add_arguments(parser, "matryoshka", "what is chosen when the page opens")
     parser.add_argument(
         "--port", type=whole_number, default=7860, metavar="N", help="where to serve it (7860)"
     )

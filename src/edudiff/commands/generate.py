@@ -29,12 +29,7 @@ the full-size one. The small ones know circles, squares and their like:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command's words; what is not given is as the model was measured with."""
     parser.add_argument("prompt", help="what to draw")
-    parser.add_argument(
-        "--model",
-        choices=list(painters.PAINTERS),
-        default="stable-diffusion",
-        help="what to draw with (stable-diffusion)",
-    )
+    painters.add_arguments(parser, "stable-diffusion", "what to draw with")
     _add_walk(parser)
     parser.add_argument("--seed", type=seed, default=0, help="decides the noise (0)")
     parser.add_argument("--count", type=whole_number, default=1, metavar="N", help="pictures (1)")
@@ -42,12 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--all-resolutions",
         action="store_true",
         help="matryoshka: every resolution side by side, the lower ones enlarged",
-    )
-    parser.add_argument(
-        "--size",
-        choices=["auto", "tiny", "full"],
-        default="auto",
-        help="which weights; auto: full with a large enough GPU, else tiny (auto)",
     )
     parser.add_argument(
         "--out",

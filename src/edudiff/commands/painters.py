@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
     from torch import Generator, Tensor
 
 Asked = Mapping[str, Any]
@@ -77,6 +79,19 @@ def complete(model: str, given: Asked) -> dict[str, Any]:
     if "sampler" in asked:
         checks.choose("sampler", asked["sampler"], SAMPLERS)
     return asked
+
+
+def add_arguments(parser: "ArgumentParser", default: str, meaning: str) -> None:
+    """Describe the words that choose a model and its weights."""
+    parser.add_argument(
+        "--model", choices=list(PAINTERS), default=default, help=f"{meaning} ({default})"
+    )
+    parser.add_argument(
+        "--size",
+        choices=["auto", "tiny", "full"],
+        default="auto",
+        help="which weights; auto: full with a large enough GPU, else tiny (auto)",
+    )
 
 
 def load(model: str, folder: Path) -> Any:

@@ -68,21 +68,30 @@ def make_panel(
     return Panel(clip, tokenizer, features, features(true), training, true[:512])
 
 
+def by_number(prompts: Sequence[str], verdicts: Sequence[oracle.Verdict]) -> dict[str, list[bool]]:
+    """For each picture whether everything is right, apart by how much its caption asks for.
+
+    Returns:
+        "one": of captions with one object; "two": of those with two and a relation.
+    """
+    claims = [captions.read(prompt) for prompt in prompts]
+    pairs = list(zip(verdicts, claims, strict=True))
+    return {
+        "one": [v.all for v, c in pairs if len(c.objects) == 1],
+        "two": [v.all for v, c in pairs if c.relation],
+    }
+
+
 def shares(
     prompts: Sequence[str], verdicts: Sequence[oracle.Verdict]
 ) -> dict[str, tuple[int, int]]:
     """Of how many pictures something holds, and how many captions say it.
 
     Returns:
-        "one" and "two": everything, of captions with one object, and with two and a relation;
-        "colour", "shape", "binding" and "relation": that alone. (right, asked) for each.
+        "one" and "two": everything, see `by_number`; "colour", "shape", "binding" and "relation":
+        that alone. (right, asked) for each.
     """
-    claims = [captions.read(prompt) for prompt in prompts]
-    pairs = list(zip(verdicts, claims, strict=True))
-    groups = {
-        "one": [v.all for v, c in pairs if len(c.objects) == 1],
-        "two": [v.all for v, c in pairs if c.relation],
-    }
+    groups = by_number(prompts, verdicts)
     for name in ("colour", "shape", "binding", "relation"):
         groups[name] = [bool(v[name]) for v in verdicts if v[name] is not None]
     return {name: (sum(right), len(right)) for name, right in groups.items()}

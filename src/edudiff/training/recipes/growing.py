@@ -22,7 +22,7 @@ from edudiff.diffusion.multiscale_loss import joint_loss, keep_mixed, mixed_frac
 from edudiff.diffusion.multiscale_sampling import multiscale_sample
 from edudiff.diffusion.schedule import NoiseSchedule, cosine_betas
 from edudiff.diffusion.spacing import spaced_timesteps
-from edudiff.evaluation import distances
+from edudiff.evaluation import comparison, distances
 from edudiff.evaluation.sharpness import sharpness
 from edudiff.models.doll import Doll
 from edudiff.models.growth import grow
@@ -37,8 +37,7 @@ BATCH_SIZE, LEARNING_RATE, WARM_UP = 32, 2e-3, 10
 NUM_INFERENCE_STEPS, NUM_MEASURED = 10, 256
 SCHEDULE = NoiseSchedule(cosine_betas())
 
-
-RESULTS = Path(__file__).parents[2] / "evaluation" / "measured" / "matryoshka_ablations.jsonl"
+RESULTS = comparison.FILE.with_name("matryoshka_ablations.jsonl")
 """What `python benchmarks/matryoshka_ablations.py` has measured."""
 
 Digits = Float[Tensor, "_ 1 8 8"]

@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from edudiff.data import captions, scenes
-from edudiff.evaluation import oracle
+from edudiff.evaluation import oracle, panel
 
 CHUNK = 64
 NAMED = ("count", "colour", "shape", "binding", "relation")
@@ -47,11 +47,7 @@ def shares(prompts: Sequence[str], verdicts: Sequence[oracle.Verdict]) -> dict[s
     Returns:
         "one": of prompts with one object; "two": of those with two and a relation.
     """
-    claims = [captions.read(prompt) for prompt in prompts]
-    groups = {
-        "one": [v.all for v, c in zip(verdicts, claims, strict=True) if len(c.objects) == 1],
-        "two": [v.all for v, c in zip(verdicts, claims, strict=True) if c.relation],
-    }
+    groups = panel.by_number(prompts, verdicts)
     return {name: sum(right) / len(right) for name, right in groups.items() if right}
 
 

@@ -18,7 +18,6 @@ from edudiff.training.recipes import quality
 CHUNK = 64
 SMALL_SIZE = (8, 8)
 CROP_CORNER = (40, 40)
-NAMED = ("count", "colour", "shape", "binding", "relation")
 
 
 def pictures_of(
