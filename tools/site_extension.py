@@ -1,4 +1,4 @@
-"""What the theme cannot be told by configuration: links to the notebooks, and cleaner markup.
+"""What the theme cannot be told by configuration: links to the notebooks, times, cleaner markup.
 
 A local Sphinx extension, named in `_config.yml`.
 """
@@ -16,6 +16,8 @@ from sphinx.environment import BuildEnvironment
 from sphinxcontrib.bibtex.plugin import register_plugin
 from sphinxcontrib.bibtex.style.referencing import BracketStyle
 from sphinxcontrib.bibtex.style.referencing.author_year import AuthorYearReferenceStyle
+
+import chapter_times
 
 COLAB = "https://colab.research.google.com/github"
 
@@ -82,6 +84,11 @@ def finish_page(
         context["body"] = add_links(context["body"], colab, notebook)
 
 
+def add_times(app: Sphinx, page: str, source: list[str]) -> None:
+    """Add to a page, as it is read, how long chapters take."""
+    source[0] = chapter_times.complete(page, source[0], Path(app.srcdir))
+
+
 def number_by_file_name(_app: Sphinx, env: BuildEnvironment) -> list[str]:
     """Number chapter 06 as 6 even while there is no 05; Sphinx would count what is there.
 
@@ -117,6 +124,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register all this with Sphinx."""
     app.setup_extension("quiz_directive")
     register_plugin("sphinxcontrib.bibtex.style.referencing", "round_author_year", RoundAuthorYear)
+    app.connect("source-read", add_times)
     app.connect("html-page-context", finish_page, priority=900)
     app.connect("env-get-updated", number_by_file_name, priority=900)  # after Sphinx has counted
     app.connect("build-finished", copy_notebooks)

@@ -9,27 +9,18 @@ from types import ModuleType
 
 import pytest
 
+import chapter_times
 from edudiff import cli
 from edudiff.exercises import EXERCISES, handout, variants
 from edudiff.exercises.variations import VARIATIONS
 from edudiff.grading.classroom import choose_exercises
 from edudiff.grading.limits import Limits
+from myst import pages
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "book" / "for-teachers.md").read_text(encoding="utf-8")
-ROWS = re.findall(r"(?m)^\| (\d+) .+ \| (\d+ s) \| ([\d.]+ [MG]B) \|$", PAGE)
 
 PROJECTED = re.findall(r"(?m)^\| (\d+) \| (.+) \| .+\? \|$", PAGE)
-
-
-def test_the_table_of_costs_is_found():
-    assert len(ROWS) >= 11
-
-
-@pytest.mark.parametrize(("number", "seconds", "memory"), ROWS, ids=[row[0] for row in ROWS])
-def test_the_costs_are_those_that_the_chapters_begin_with(number, seconds, memory):
-    chapter = next((ROOT / "book").glob(f"{int(number):02}-*.md")).read_text(encoding="utf-8")
-    assert f"**Cost:** {seconds} on two CPU cores, {memory} of memory" in chapter
 
 
 def test_the_command_on_the_page_can_be_read():
@@ -58,12 +49,27 @@ def test_numbers_come_back_after_as_many_years_as_the_page_says():
     assert years == min(len(each.numbers) for each in VARIATIONS.values())
 
 
-def test_the_minutes_of_reading_are_those_of_the_shortest_and_longest_chapter_allowed():
-    pace, *minutes = map(
-        int, re.search(r"at (\d+) words a minute, (\d+) to (\d+) min", PAGE).groups()
+def test_reading_is_counted_as_the_page_says():
+    found = re.search(r"(\d+) words of prose a minute, (\d+) seconds .+ and (\d+) for a\nfor", PAGE)
+    assert list(map(int, found.groups())) == [
+        chapter_times.WORDS_PER_MINUTE,
+        chapter_times.SECONDS_PER_LINE,
+        chapter_times.SECONDS_PER_FORMULA,
+    ]
+
+
+def test_the_words_of_a_chapter_are_as_many_as_the_page_says():
+    least, most = (
+        int(number.replace(",", ""))
+        for number in re.search(r"([\d,]+) to ([\d,]+) words of prose", PAGE).groups()
     )
-    allowed = re.search(r"([\d,]+) to ([\d,]+) words of prose", PAGE).groups()
-    assert minutes == [int(number.replace(",", "")) // pace for number in allowed]
+    for path in (ROOT / "book").glob("[0-9][0-9]-*.md"):
+        assert least <= chapter_times.amount(pages.read(path, ROOT)).words <= most, path.name
+
+
+def test_no_time_of_a_chapter_is_typed_by_hand():
+    assert chapter_times.MARK in PAGE
+    assert re.findall(r"(?m)^\|.*\d (?:s|min|MB|GB) *\|", PAGE) == []
 
 
 @pytest.mark.parametrize(("number", "words"), PROJECTED, ids=[row[0] for row in PROJECTED])

@@ -34,6 +34,14 @@ def test_a_chapter_has_the_number_of_its_file(chapter):
         assert f"Exercise {number}" in exercise.text
 
 
+def test_a_chapter_says_how_long_it_takes_to_read(chapter):
+    if not re.match(r"\d+-", chapter.path.name):
+        pytest.skip("a page without a number")
+    said = [each.text for each in chapter.markup.select("article p") if "Cost:" in each.text]
+    assert len(said) == 1
+    assert re.search(r"to download\. Reading: about \d+ minutes", said[0])
+
+
 def test_nothing_is_loaded_from_another_host(page):
     tags = page.markup.select("script[src], link[href], img[src], iframe[src], source[src]")
     loaded = [tag.get("src") or tag["href"] for tag in tags if tag.get("rel") != ["canonical"]]
