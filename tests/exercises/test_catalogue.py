@@ -95,7 +95,40 @@ def test_the_inputs_arrive_unchanged_in_another_process(exercise):
 def test_an_unknown_exercise_is_told_and_stops_no_notebook():
     result = check("forward-difusion.2", None)
     assert result.status is Status.ERROR
-    assert "Did you mean 'forward-diffusion.2'?" in result.message
+    assert result.message.startswith(
+        "There is no exercise 'forward-difusion.2'. Did you mean 'forw"
+    )
+
+
+def test_the_suggestion_comes_before_a_list_of_that_chapters_exercises_alone():
+    message = check("forward-difusion.2", None).message
+    suggested, listed = message.split(" Of the chapter ")
+    assert suggested.endswith("Did you mean 'forward-diffusion.2'?")
+    own = [name for name in EXERCISES if name.startswith("forward-diffusion.")]
+    assert listed == f"forward-diffusion there are {', '.join(own)}."
+
+
+@pytest.mark.parametrize("name", ["gan.9", "gan", "gan.", "gna.9"])
+def test_without_a_near_exercise_there_is_the_chapters_list_and_no_suggestion(name):
+    own = [each for each in EXERCISES if each.startswith("gan.")]
+    assert check(name, None).message == (
+        f"There is no exercise {name!r}. Of the chapter gan there are {', '.join(own)}."
+    )
+
+
+@pytest.mark.parametrize("name", ["", "?", "knitting.1"])
+def test_a_name_like_none_of_the_chapters_is_answered_with_the_chapters(name):
+    message = check(name, None).message
+    assert message.startswith(f"There is no exercise {name!r}. The chapters with exercises are ")
+    assert {each.partition(".")[0] for each in EXERCISES} == set(
+        message.split(" are ")[1].rstrip(".").split(", ")
+    )
+
+
+def test_a_variant_that_is_none_is_told():
+    assert check("gan.1", None, variant=-1).message == (
+        "variant: expected a whole number ≥ 0, got -1"
+    )
 
 
 def test_the_result_of_a_call_is_not_the_function():

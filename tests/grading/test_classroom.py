@@ -157,7 +157,7 @@ def test_exercises_are_chosen_by_name_chapter_or_pattern(words, count):
 
 
 def test_an_exercise_that_is_not_there_is_refused(refusal):
-    with refusal("exercises: expected names among"):
+    with refusal("expected names, chapters or .* got 'forward-difusion'. Of the chapter forward-d"):
         choose_exercises(EXERCISES, ["forward-difusion"])
 
 

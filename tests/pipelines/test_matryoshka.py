@@ -18,6 +18,11 @@ class Lengths:
 
     width = 6
 
+    def check(self, prompts, name="prompts"):
+        for i, prompt in enumerate(prompts):
+            if len(prompt.split()) > 5:
+                raise ValueError(f"{name}[{i}]: too long by {prompt.split()[5:]}")
+
     def __call__(self, prompts):
         most = max(1, *(len(prompt.split()) for prompt in prompts))
         states, mask = torch.zeros(len(prompts), most, 6), torch.zeros(len(prompts), most)
@@ -153,6 +158,8 @@ def test_a_size_that_the_network_cannot_have_is_refused(pipe, size, refusal):
         ({"prompts": "a circle"}, "prompts: expected a list of texts"),
         ({"prompts": []}, "prompts: expected one for each of 1 pictures, got 0"),
         ({"prompts": ["a circle", " "]}, r"prompts\[1\]: expected some words"),
+        ({"prompts": ["a", "a b c d e f"]}, r"prompts\[1\]: too long by \['f'\]"),
+        ({"negative_prompts": ["a b c d e f", ""]}, r"negative_prompts\[0\]: too long by"),
         ({"negative_prompts": ["a"]}, "negative_prompts: expected one for each of 2 pictures"),
         ({"num_inference_steps": 0}, "num_inference_steps: expected"),
         ({"guidance_scale": -1.0}, "guidance_scale: expected a finite number ≥ 0"),

@@ -78,6 +78,9 @@ def test_another_reader_is_refused(pipe, tmp_path, refusal):
     class Other:
         width = 16
 
+        def check(self, prompts, name="prompts"):
+            pass
+
         def __call__(self, prompts):
             return torch.zeros(len(prompts), 1, 16), torch.ones(len(prompts), 1).bool()
 

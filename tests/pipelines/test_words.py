@@ -61,6 +61,20 @@ def test_t5_states_of_padding_are_zero(t5):
     assert not states[1, 1:].any() and states[0].any()
 
 
-def test_a_text_that_is_too_long_for_t5_is_refused(t5, refusal):
-    with refusal("prompts: expected at most 8 tokens, got 9"):
-        t5(["abcdefgh"])
+def test_a_text_as_long_as_t5_reads_is_let_through(t5):
+    t5(["ab cdef"])
+
+
+def test_of_a_text_that_is_too_long_for_t5_the_words_are_named_that_would_be_cut(t5, refusal):
+    with refusal(r"prompts\[1\]: expected at most 7 tokens, got 10; too long by 'efgh'$"):
+        t5(["ab", "ab cd efgh"])
+    with refusal(r"negative_prompts\[0\]: .* too long by 'abcdefgh'$"):
+        t5.check(["abcdefgh"], "negative_prompts")
+
+
+def test_of_a_text_that_is_too_long_for_clip_the_words_are_named_that_would_be_cut(clip, refusal):
+    words = " ".join(["a red circle"] * 4)
+    with refusal(r"prompts\[1\]: expected at most 10 tokens, got 12; too long by 'red circle'$"):
+        clip(["", words])
+    with refusal(r"negative_prompts\[0\]: .* too long by 'red circle'$"):
+        clip.check([words], "negative_prompts")

@@ -1,8 +1,9 @@
 """All exercises by name, and the one function that students call."""
 
+import difflib
+from collections.abc import Mapping
 from typing import Any
 
-from edudiff import checks
 from edudiff.exercises import (
     beyond_sdxl,
     clip,
@@ -58,6 +59,33 @@ EXERCISES: dict[str, Exercise] = {
 }
 
 
+def find(name: str) -> Exercise:
+    """The exercise of this name.
+
+    Raises:
+        ValueError: if there is none; the message has the nearest name first, then those of the
+            nearest chapter.
+    """
+    if isinstance(name, str) and name in EXERCISES:
+        return EXERCISES[name]
+    raise ValueError(f"There is no exercise {name!r}.{suggestion(str(name), EXERCISES)}")
+
+
+def suggestion(name: str, exercises: Mapping[str, Exercise]) -> str:
+    """What may have been meant by a name that is none, in a sentence or two with a blank before.
+
+    A chapter that is spelt rightly counts more than the number behind it.
+    """
+    chapters = list(dict.fromkeys(each.partition(".")[0] for each in exercises))
+    chapter = next(iter(difflib.get_close_matches(name.partition(".")[0], chapters, n=1)), None)
+    if chapter is None:
+        return f" The chapters with exercises are {', '.join(chapters)}."
+    known = [each for each in exercises if each.partition(".")[0] == chapter]
+    nearest = f"{chapter}.{name.partition('.')[2]}"
+    hint = f" Did you mean {nearest!r}?" if nearest in known else ""
+    return f"{hint} Of the chapter {chapter} there are {', '.join(known)}."
+
+
 def check(
     name: str, answer: Any, *, variant: int = 0, seed: int = 0, seconds: float = SECONDS
 ) -> Result:
@@ -74,9 +102,9 @@ def check(
         seconds: how long all of it may take.
     """
     try:
-        exercise = variants.make(checks.choose("exercise", name, EXERCISES), variant)
+        exercise = variants.make(find(name), variant)
     except ValueError as error:
-        return Result(Status.ERROR, f"exercise {name}", f"There is no such exercise: {error}")
+        return Result(Status.ERROR, f"exercise {name}", str(error))
     title = f"exercise {exercise.name}, {exercise.title}"
     if answer is not None and answer is not ... and not callable(answer):
         message = (

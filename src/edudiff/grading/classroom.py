@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import edudiff
+from edudiff.exercises import catalogue
 from edudiff.exercises.exercise import Case, Exercise
 from edudiff.exercises.plain import Plain
 from edudiff.grading import (
@@ -105,7 +106,9 @@ def choose_exercises(all_: Mapping[str, Exercise], wanted: Sequence[str]) -> dic
         patterns = (word, f"{word}.*")
         found = [name for name in all_ if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
         if not found:
-            raise ValueError(f"exercises: expected names among {sorted(all_)}, got {word!r}")
+            expected = "names, chapters or patterns of exercises"
+            hint = catalogue.suggestion(word, all_)
+            raise ValueError(f"exercises: expected {expected}, got {word!r}.{hint}")
         chosen |= {name: all_[name] for name in found}
     return {name: all_[name] for name in all_ if name in chosen}
 

@@ -114,15 +114,15 @@ def sample(
         "none".
 
     Raises:
-        ValueError: at once, if there is no prompt, one is not a text or is empty, there are not as
-            many negative prompts; if S is not in 1…T, the guidance scale is below 0, the threshold
-            or spacing unknown; and while walking, if the network's answer is not finite.
+        ValueError: at once, if there is no prompt, one is not a text, is empty or too long, there
+            are not as many negative prompts; if S is not in 1…T, the guidance scale is below 0, the
+            threshold or spacing unknown; and while walking, if the network's answer is not finite.
 
     Source:
         Gu et al. 2023 (arXiv:2310.15111); guidance as in Ho and Salimans 2022 (arXiv:2207.12598).
     """
     checks.choose("threshold", threshold, THRESHOLDS)
-    _check_prompts(prompts, negative_prompts)
+    _check_prompts(pipe.reader, prompts, negative_prompts)
     total = pipe.schedule.num_train_timesteps
     if pipe.spacing == "matryoshka":
         timesteps = matryoshka_timesteps(total, num_inference_steps)
@@ -197,7 +197,9 @@ def generate(
     return [x.clamp(-1, 1) for x in deque(steps, maxlen=1)[0]]
 
 
-def _check_prompts(prompts: Sequence[str], negative_prompts: Sequence[str] | None) -> None:
+def _check_prompts(
+    reader: Reader, prompts: Sequence[str], negative_prompts: Sequence[str] | None
+) -> None:
     for name, texts in (("prompts", prompts), ("negative_prompts", negative_prompts)):
         if texts is None:
             continue
@@ -206,6 +208,7 @@ def _check_prompts(prompts: Sequence[str], negative_prompts: Sequence[str] | Non
         if len(texts) != len(prompts) or not texts:
             expected = f"one for each of {max(1, len(prompts))} pictures"
             raise ValueError(f"{name}: expected {expected}, got {len(texts)}")
+        reader.check(texts, name)
     for i, prompt in enumerate(prompts):
         if not prompt.strip():
             raise ValueError(f"prompts[{i}]: expected some words, got {prompt!r}")

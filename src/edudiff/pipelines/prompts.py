@@ -1,7 +1,7 @@
 """From prompts to what the text encoder says of each of their tokens, and what is no prompt."""
 
 from bisect import bisect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -43,14 +43,26 @@ def check_prompts(
     for i, prompt in enumerate(prompts):
         if not prompt.strip() and not may_be_empty:
             raise ValueError(f"{name}[{i}]: expected some words, got {prompt!r}")
-        words = prompt.split()
-        fits = bisect(range(1, len(words) + 1), most, key=lambda n: _length(words[:n], tokenizer))
-        if fits < len(words):
-            cut = " ".join(words[fits:])
-            raise ValueError(
-                f"{name}[{i}]: expected at most {most} tokens, got {_length(words, tokenizer)}; "
-                f"too long by {cut!r}"
-            )
+        check_length(prompt, most, lambda text: _length(text, tokenizer), name=f"{name}[{i}]")
+
+
+def check_length(prompt: str, most: int, length: Callable[[str], int], *, name: str) -> None:
+    """Refuse a text of more tokens than can be read.
+
+    Args:
+        prompt: the text.
+        most: how many tokens can be read.
+        length: how many tokens a text has; more words never have fewer.
+        name: what the message calls the text.
+
+    Raises:
+        ValueError: if it is too long; the message says which words would have been cut.
+    """
+    words = prompt.split()
+    fits = bisect(range(1, len(words) + 1), most, key=lambda n: length(" ".join(words[:n])))
+    if fits < len(words):
+        cut, got = " ".join(words[fits:]), length(" ".join(words))
+        raise ValueError(f"{name}: expected at most {most} tokens, got {got}; too long by {cut!r}")
 
 
 def check_negative_prompts(
@@ -93,6 +105,5 @@ def encode(
     return states
 
 
-def _length(words: Sequence[str], tokenizer: "CLIPTokenizer") -> int:
-    ids = tokenizer(" ".join(words), add_special_tokens=False, verbose=False).input_ids
-    return len(ids)
+def _length(text: str, tokenizer: "CLIPTokenizer") -> int:
+    return len(tokenizer(text, add_special_tokens=False, verbose=False).input_ids)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from edudiff.data.tokens import tokenize, unconditional
 from edudiff.models.clip_towers import TextTransformer
-from edudiff.pipelines.prompts import encode
+from edudiff.pipelines.prompts import check_length, check_prompts, encode
 
 if TYPE_CHECKING:
     from transformers import CLIPTokenizer
@@ -26,6 +26,15 @@ class Reader(Protocol):
     @property
     def width(self) -> int:
         """Channels of a token."""
+        ...
+
+    def check(self, prompts: Sequence[str], name: str = "prompts") -> None:
+        """Refuse texts that cannot be read whole.
+
+        Raises:
+            ValueError: for one that is too long, called by `name`; the message says which words
+                would have been cut.
+        """
         ...
 
     def __call__(self, prompts: Sequence[str]) -> Words:
@@ -50,12 +59,21 @@ class ClipReader:
         """Channels of a token."""
         return self.text_encoder.width
 
+    def check(self, prompts: Sequence[str], name: str = "prompts") -> None:
+        """Refuse texts that cannot be read whole.
+
+        Raises:
+            ValueError: what `check_prompts` raises.
+        """
+        check_prompts(prompts, self.tokenizer, name=name, may_be_empty=True)
+
     def __call__(self, prompts: Sequence[str]) -> Words:
         """Read each text.
 
         Raises:
-            ValueError: what `tokenize` and `encode` raise.
+            ValueError: what `check`, `tokenize` and `encode` raise.
         """
+        self.check(prompts)
         ids = torch.cat(
             [
                 tokenize([prompt], self.tokenizer)
@@ -93,17 +111,29 @@ class T5Reader:
         """Channels of a token."""
         return self.encoder.config.d_model
 
+    def check(self, prompts: Sequence[str], name: str = "prompts") -> None:
+        """Refuse texts that cannot be read whole.
+
+        Raises:
+            ValueError: for one longer than `longest`, less the end that every text gets; the
+                message says which words would have been cut.
+        """
+
+        def length(text: str) -> int:
+            return self.tokenizer([text], padding=True, return_tensors="pt").input_ids.shape[1] - 1
+
+        for i, prompt in enumerate(prompts):
+            check_length(prompt, self.longest - 1, length, name=f"{name}[{i}]")
+
     def __call__(self, prompts: Sequence[str]) -> Words:
         """Read each text, padded to the longest of them; what stands for padding is zero.
 
         Raises:
-            ValueError: if a text is longer than `longest`.
+            ValueError: what `check` raises.
         """
+        self.check(prompts)
         tokens = self.tokenizer(list(prompts), padding=True, return_tensors="pt")
         ids, mask = tokens.input_ids, tokens.attention_mask
-        if ids.shape[1] > self.longest:
-            expected, got = f"at most {self.longest} tokens", ids.shape[1]
-            raise ValueError(f"prompts: expected {expected}, got {got}")
         ids, mask = ids.to(self.encoder.device), mask.to(self.encoder.device)
         with torch.no_grad():
             states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
