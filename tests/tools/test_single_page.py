@@ -11,6 +11,16 @@ HEAD = '<title>A</title><link rel="stylesheet" href="../_static/s.css"><script>t
 MATH = '<script>window.MathJax = {}</script><script src="../_static/mathjax/tex.js"></script>'
 
 
+QUESTION = """
+<div class="edudiff-quiz" role="group" aria-labelledby="question-1-1">
+<p id="question-1-1"><strong>Question 1.1. </strong>Which?</p>
+<details class="edudiff-wrong"><summary><span class="edudiff-letter">A. </span>this</summary>
+<p><strong>Not quite.</strong> It is <em>not</em>.</p><p>Never.</p></details>
+<details class="edudiff-right"><summary><span class="edudiff-letter">B. </span>that</summary>
+<p><strong>Right.</strong> See <a href="02-b.html#top">there</a>.</p></details>
+</div><details><summary>Solution</summary><p>solved</p></details>"""
+
+
 @pytest.fixture
 def site(tmp_path):
     """Two pages; the second has formulas."""
@@ -53,6 +63,55 @@ def test_only_the_text_is_taken_and_nothing_is_folded(site):
     soup = BeautifulSoup(assemble(["book/01-a", "book/02-b"], site), "html.parser")
     assert soup.find("nav") is None and "theme()" not in str(soup)
     assert soup.details.has_attr("open")
+
+
+@pytest.fixture
+def asked(site):
+    """The two pages on one, the first with a question."""
+    body = f'<article class="bd-article"><h1>T<a class="headerlink">#</a></h1>{QUESTION}</article>'
+    text = f"<html><head>{HEAD}</head><body>{body}</body></html>"
+    (site / "book" / "01-a.html").write_text(text)
+    return BeautifulSoup(assemble(["book/01-a", "book/02-b"], site), "html.parser")
+
+
+def test_a_question_keeps_its_choices_and_nothing_tells_which_is_right(asked):
+    question = asked.select_one(".edudiff-quiz")
+    assert [tag.get_text() for tag in question.select(".edudiff-choice")] == [
+        "A. this\n",
+        "B. that\n",
+    ]
+    assert all(tag.attrs == {"class": ["edudiff-choice"]} for tag in question.select("div"))
+    for word in ("right", "wrong", "Right", "Not quite"):
+        assert word not in str(question)
+
+
+def test_what_is_said_of_choices_comes_after_all_pages_under_the_number_of_the_question(asked):
+    *_, last = asked.select("article")
+    assert last["id"] == "answers-to-questions" and len(asked.select("article")) == 3
+    assert [tag.get_text() for tag in last.select("h1, h2, h3")] == [
+        "Answers to the questions",
+        "T",
+        "Question 1.1",
+    ]
+    first, second = (" ".join(tag.get_text(" ").split()) for tag in last.select(".edudiff-said"))
+    assert first == "A. Not quite. It is not . Never."
+    assert second == "B. Right. See there ."
+
+
+def test_links_to_questions_and_in_answers_lead_somewhere(asked):
+    ids = {tag["id"] for tag in asked.select("[id]")}
+    links = [tag["href"] for tag in asked.select("#answers-to-questions a")]
+    assert links == ["#01-a--question-1-1", "#02-b--top"]
+    assert {link[1:] for link in links} <= ids
+    assert asked.select_one("[role=group]")["aria-labelledby"] in ids
+
+
+def test_solutions_stay_open_below_their_exercises(asked):
+    assert asked.select_one("[id='01-a'] > details[open] > p").get_text() == "solved"
+
+
+def test_a_book_without_questions_has_no_answers(site):
+    assert "Answers" not in assemble(["book/01-a", "book/02-b"], site)
 
 
 def test_the_head_is_that_of_a_page_with_formulas(site):
