@@ -1,8 +1,8 @@
 """Build the book: `make book` calls this once the virtual environment stands.
 
-Chapters run once and are kept in `_build/.jupyter_cache`, as long as neither they nor anything
-they call changes. Pages are always written anew, as Sphinx forgets the warnings of pages that
-it does not read again. Where nothing changed at all, nothing is done.
+Chapters run once, several at a time, and are kept in `_build/.jupyter_cache`, as long as neither
+they nor anything they call changes. Pages are always written anew, as Sphinx forgets the warnings
+of pages that it does not read again. Where nothing changed at all, nothing is done.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import equations
 import fetch_web_assets
+import run_chapters
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
@@ -86,6 +87,7 @@ def build() -> None:
         BUILD.mkdir()
         (BUILD / "cache.stamp").write_text(called)
     (BUILD / "html.stamp").unlink(missing_ok=True)
+    run_chapters.run(ROOT / "book", BUILD / ".jupyter_cache", ENVIRONMENT)
     write_pages()
     (BUILD / "html.stamp").write_text(shown)
 

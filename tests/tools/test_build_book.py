@@ -26,6 +26,7 @@ def book(monkeypatch, tmp_path):
         cache.mkdir(exist_ok=True)
 
     monkeypatch.setattr(build_book, "write_pages", write_pages)
+    monkeypatch.setattr(build_book.run_chapters, "run", lambda *where: None)
     return builds
 
 
@@ -81,6 +82,19 @@ def test_a_test_that_has_moved_changes_the_pages(book, monkeypatch):
         monkeypatch.setattr(build_book.equations, "places", lambda root, line=line: [(tie, line)])
         build_book.build()
     assert book == [False, True]
+
+
+def test_chapters_run_before_the_pages_are_written_and_only_if_something_changed(
+    book, monkeypatch, tmp_path
+):
+    def run(*where):
+        book.append(where)
+
+    monkeypatch.setattr(build_book.run_chapters, "run", run)
+    build_book.build()
+    build_book.build()
+    where = (tmp_path / "book", tmp_path / "_build" / ".jupyter_cache", build_book.ENVIRONMENT)
+    assert book == [where, False]
 
 
 def test_a_renamed_file_changes_the_checksum(book, tmp_path):
