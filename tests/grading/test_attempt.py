@@ -1,4 +1,5 @@
 import json
+from contextlib import nullcontext
 
 import pytest
 
@@ -8,7 +9,7 @@ from edudiff.grading import attempt, hidden, stub
 from edudiff.grading.attempt import Attempt, run
 from edudiff.grading.limits import Limits
 from edudiff.grading.mark import mark_all
-from edudiff.grading.session import Session
+from edudiff.grading.session import Session, TooMuchMemory
 
 CHECK = "from edudiff.exercises import check"
 NAMES = ["forward-diffusion.2", "forward-diffusion.5"]
@@ -36,6 +37,7 @@ def found(*args):
                      for value in loot.values()))
 check("toy", found)
 """
+FORK_BOMB = "import os\nwhile True:\n    os.fork()"
 HANGS = "def f(*a):\n    return sum(range(10**15))\ncheck('forward-diffusion.5', f)"
 
 
@@ -61,6 +63,14 @@ def test_a_hostile_notebook_keeps_what_it_solved(asked, confinement, limits, not
     assert "Code cell 8 was left out: The process ended itself." in told
     assert "Code cell 5: stopped when its time was up" in told
     assert "MemoryError" in told and "Code cell 4: RuntimeError" in told
+
+
+def test_copies_without_end_leave_room_for_the_next_cell(asked, confinement, limits, notebook):
+    if not confinement.alone:
+        pytest.skip("what else runs as this user must not be ended")
+    done = run(notebook([FORK_BOMB, CHECK, RIGHT]), asked[2], confinement, limits)
+    assert statuses(asked, done) == ["pass", "not_attempted"]
+    assert [problem[:11] for problem in done.problems] == ["Code cell 1"]
 
 
 @pytest.mark.slow
@@ -129,6 +139,35 @@ def test_forged_answers_are_an_error_and_no_traceback(asked, confinement, answer
     forged = {"report": {"answers": answers}}
     work.go_through(Scripted({}, {"handed": NAMES[:1], "problems": []}, forged))
     assert statuses(asked, work.attempt)[0] in ("error", "not_yet")
+
+
+@pytest.mark.parametrize(
+    ("held", "culprit"),
+    [
+        ([3, 4, 19, 19], 2),  # the second cell filled it, and the fourth found it full
+        ([3, 4, 5, 6], 4),  # the fourth filled it itself
+        (["x", None, 19, 19], 2),  # whoever does not tell the truth is told something
+    ],
+)
+def test_the_cell_that_filled_the_memory_is_left_out(
+    asked, confinement, monkeypatch, held, culprit
+):
+    class Full(Scripted):
+        def receive(self, seconds):
+            if not self.messages:
+                raise TooMuchMemory("It used too much memory.")
+            return super().receive(seconds)
+
+    told = [{"cell": number, "held": each} for number, each in enumerate(held, start=1)]
+    answer = {"report": {"answers": [], "raised": "E"}}
+    sessions = [
+        Full({}, *told),
+        Full({}, *told[:1], {"handed": NAMES[:1], "problems": []}, answer),
+    ]
+    monkeypatch.setattr(attempt, "open_session", lambda *_: nullcontext(sessions.pop(0)))
+    done = run("", asked[2], confinement, Limits(memory=20))
+    assert done.problems == [f"Code cell {culprit} was left out: It used too much memory."]
+    assert list(done.reports) == NAMES[:1] and sessions == []
 
 
 def test_a_process_that_ends_before_any_cell_is_begun_anew(

@@ -65,3 +65,10 @@ def test_every_process_of_this_user_is_counted():
     finally:
         sleeper.kill()
         sleeper.communicate()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc does not tell there")
+def test_what_a_process_holds_grows_with_what_it_fills():
+    before = limits.held()
+    block = b"x" * 10**8
+    assert 0.9e8 < limits.held() - before < 2e8 and len(block) == 10**8

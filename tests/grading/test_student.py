@@ -87,5 +87,6 @@ def test_the_process_speaks_json_and_its_notebook_is_not_heard():
         words, input=json.dumps(order), capture_output=True, text=True, check=True
     )
     first, second, third = map(json.loads, done.stdout.splitlines())
+    assert second.pop("held") > 10**7 or sys.platform != "linux"
     assert (first, second) == ({"remarks": []}, {"cell": 1})
     assert third["handed"] == [] and third["problems"][0]["problem"].startswith("EOFError")

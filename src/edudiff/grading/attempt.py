@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from edudiff.exercises.runner import Report
 from edudiff.grading.confine import Confinement
 from edudiff.grading.limits import Limits
-from edudiff.grading.session import Message, Session, Stopped, open_session
+from edudiff.grading.session import Message, Session, Stopped, TooMuchMemory, open_session
 
 AGAIN = 3
 """How often a notebook is begun anew without the cell or exercise that ended it."""
@@ -60,6 +61,10 @@ def run(
             with open_session(confinement, "edudiff.grading.student", limits.memory) as session:
                 work.go_through(session)
             return work.attempt
+        except TooMuchMemory as stopped:
+            work.cell = work.greediest()
+            if not work.blame(str(stopped)):
+                break
         except Stopped as stopped:
             if not work.blame(str(stopped)):
                 break
@@ -84,6 +89,7 @@ class _Work:
         self.skip: dict[int, str] = {}
         self.why = "The notebook ended its process each time."
         self.cell: int | None = None
+        self.held: dict[int, int] = {}
         self.exercise: str | None = None
 
     def left(self) -> list[str]:
@@ -100,6 +106,7 @@ class _Work:
             Stopped: if the process had to be given up.
         """
         self.cell = self.exercise = None
+        self.held = {}
         message = session.ask(self.order | {"skip": list(self.skip)}, START)
         if "unreadable" in message:
             self.attempt.unreadable = _text(message["unreadable"])
@@ -107,6 +114,8 @@ class _Work:
         self.attempt.remarks = list(map(_text, _list(message.get("remarks"))))
         while "handed" not in (message := session.receive(self.limits.cell_seconds + PATIENCE)):
             self.cell = message.get("cell")
+            if isinstance(self.cell, int):
+                self.held[self.cell] = _number(message.get("held"))
         self.cell = None
         self.attempt.problems = _problems(_list(message.get("problems")), self.skip)
         for name in self.left():
@@ -127,6 +136,17 @@ class _Work:
             self.attempt.reports[name] = Report.from_plain(answer["report"])
         except (TypeError, KeyError, AttributeError, ValueError):
             self.attempt.stopped[name] = "It answered with damaged data."
+
+    def greediest(self) -> int | None:
+        """The cell after which most memory was held beyond what was held before it.
+
+        The cell that runs when the limit is passed may have found it filled by an earlier one.
+        """
+        if self.exercise is not None or not self.held:
+            return self.cell
+        steps = pairwise([*self.held.values(), self.limits.memory])
+        growth = {cell: then - now for cell, (now, then) in zip(self.held, steps, strict=True)}
+        return max(growth, key=growth.__getitem__)
 
     def blame(self, why: str) -> bool:
         """Leave out what was going on when the process was given up.
@@ -157,6 +177,10 @@ def _problems(found: list[Message], skip: Mapping[int, str]) -> list[str]:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _text(value: Any) -> str:

@@ -74,6 +74,15 @@ def running() -> int | None:
     return count
 
 
+def held() -> int:
+    """Bytes of memory that this process holds; 0 where /proc does not tell."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def _die_first() -> None:
     """If memory runs out all the same, the system shall end this process and not the grader."""
     try:

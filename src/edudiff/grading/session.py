@@ -27,6 +27,10 @@ class Stopped(Exception):
     """The submission's process is no longer asked; the text says why."""
 
 
+class TooMuchMemory(Stopped):
+    """So was a process that held too much memory."""
+
+
 class Session:
     """A running submission; begins with `open_session`.
 
@@ -108,7 +112,7 @@ class Session:
         if self._process.poll() is not None and not self._arrived:
             self._read()  # what is left in the pipe, or the news that nothing is
         if resident(self._process.pid) > self.memory:
-            raise Stopped("It used too much memory.")
+            raise TooMuchMemory("It used too much memory.")
 
 
 @contextlib.contextmanager
@@ -133,7 +137,7 @@ def open_session(confinement: Confinement, module: str, memory: int) -> Iterator
         except Stopped as stopped:
             errors.seek(max(0, os.fstat(errors.fileno()).st_size - 500))
             last = errors.read().decode(errors="replace").strip().splitlines()[-1:]
-            raise Stopped(" ".join([str(stopped), *last])) from None
+            raise type(stopped)(" ".join([str(stopped), *last])) from None
         finally:
             end(process)
             confinement.sweep()

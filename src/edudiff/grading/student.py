@@ -4,10 +4,12 @@ Started as a process of its own for each submission. It is sent inputs and sends
 functions made of them; it knows no right answer.
 """
 
+import contextlib
 import functools
 import json
 import linecache
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -28,9 +30,14 @@ def lead_nowhere(*ends: int) -> None:
 
 
 class Channel:
-    """Our end of the line to the grader. The submission's own input and output lead nowhere."""
+    """Our end of the line to the grader. The submission's own input and output lead nowhere.
+
+    Attributes:
+        alone: whether all processes that this one can reach are the submission's.
+    """
 
     def __init__(self) -> None:
+        self.alone = False
         self._owner = os.getpid()
         self._in, self._out = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
         lead_nowhere(0, 1)
@@ -46,6 +53,13 @@ class Channel:
         if os.getpid() != self._owner:
             os._exit(0)
 
+    def clear_away(self) -> None:
+        """End what a cell has started and left, so that the next one finds room for its own."""
+        self.only_once()
+        if self.alone:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(-1, signal.SIGKILL)  # all that may be reached, but not this process
+
     def receive(self) -> Message | None:
         """The next message; None if there will be none."""
         line = self._in.readline()
@@ -53,7 +67,11 @@ class Channel:
 
 
 def run_cells(
-    sources: Sequence[str], skip: Sequence[int], most: Limits, tell: Callable[[int], None]
+    sources: Sequence[str],
+    skip: Sequence[int],
+    most: Limits,
+    tell: Callable[[int], None],
+    clear_away: Callable[[], None] = lambda: None,
 ) -> list[Message]:
     """Run the cells in order, as a notebook does, each of them for so long at most.
 
@@ -62,6 +80,7 @@ def run_cells(
         skip: numbers of cells, from 1, that ended the process before.
         most: the limits.
         tell: is called with the number of a cell before it runs.
+        clear_away: is called after a cell that went wrong.
 
     Returns:
         For each cell that went wrong its number and what was wrong.
@@ -81,6 +100,8 @@ def run_cells(
             raised: list[str] = []
             late = finish_within(seconds, functools.partial(_run, number, source, module, raised))
             problem = "stopped when its time was up" if late else "".join(raised)
+            if problem:
+                clear_away()
         if problem:
             problems.append({"cell": number, "problem": problem})
     return problems
@@ -141,6 +162,7 @@ def main() -> None:
         return
     most = Limits(**order["limits"])
     limits.apply(most, alone=order["alone"])
+    channel.alone = order["alone"]
     if "paths" in order:
         channel.send(**look(order["paths"]))
         return
@@ -157,7 +179,11 @@ def main() -> None:
         limits.block_sockets()
     channel.send(remarks=cells.remarks(sources))
     lead_nowhere(2)  # until here our own mistakes could be read there
-    problems = run_cells(sources, order["skip"], most, lambda number: channel.send(cell=number))
+
+    def tell(number: int) -> None:
+        channel.send(cell=number, held=limits.held())
+
+    problems = run_cells(sources, order["skip"], most, tell, channel.clear_away)
     channel.send(problems=problems, handed=sorted(handed)[:1000])
     while (request := channel.receive()) is not None:
         channel.send(**answer(handed, request))
