@@ -18,6 +18,7 @@ RECIPES = {
     "stable-diffusion-decoder": "edudiff.training.recipes.tiny_sd_decoder",
     "stable-diffusion": "edudiff.training.recipes.tiny_sd",
     "stable-diffusion-more": "edudiff.training.recipes.tiny_sd_more",
+    "stable-diffusion-words": "edudiff.training.recipes.tiny_sd_words",
     "controlnet": "edudiff.training.recipes.tiny_controlnet",
     "sdxl": "edudiff.training.recipes.tiny_sdxl",
     "sdxl-decoder": "edudiff.training.recipes.tiny_sdxl_decoder",
@@ -27,6 +28,7 @@ RECIPES = {
     "dalle-vq": "edudiff.training.recipes.tiny_dalle_vq",
     "dalle": "edudiff.training.recipes.tiny_dalle",
     "matryoshka": "edudiff.training.recipes.tiny_mdm",
+    "matryoshka-more": "edudiff.training.recipes.tiny_mdm_more",
     "lora": "edudiff.training.recipes.lora",
 }
 """What can be trained → the module with its `RECIPE`, imported only when it is asked for."""
@@ -106,6 +108,11 @@ def _add_train_arguments(train: argparse.ArgumentParser) -> None:
         help="forget activations and compute them again, for less memory",
     )
     train.add_argument(
+        "--shard",
+        action="store_true",
+        help="let several processes divide the weights among them, for less memory (lora)",
+    )
+    train.add_argument(
         "--evaluate",
         action="store_true",
         help="train nothing: measure the shipped weights and print the line of their quality",
@@ -144,7 +151,7 @@ def train_model(options: argparse.Namespace) -> None:
         "checkpoint": options.checkpoint_every,
     }
     every |= {name: steps for name, steps in given.items() if steps is not None}
-    thrift = Thrift(options.accumulate or 1, options.recompute)
+    thrift = Thrift(options.accumulate or 1, options.recompute, options.shard)
     run(recipe, options.out or Path("runs") / options.name, settings, Every(**every), thrift)
 
 
@@ -154,7 +161,9 @@ def evaluate(options: argparse.Namespace, module: str) -> None:
     Raises:
         ValueError: if none are shipped, or an option of training was given too.
     """
-    training = "out steps batch_size log_every sample_every checkpoint_every accumulate recompute"
+    training = (
+        "out steps batch_size log_every sample_every checkpoint_every accumulate recompute shard"
+    )
     given = [name for name in training.split() if getattr(options, name)]
     if given:
         option = f"--{given[0].replace('_', '-')}"

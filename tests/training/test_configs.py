@@ -1,4 +1,7 @@
-"""The files in configs/ are what accelerate expects, and hand over what they say."""
+"""The files in configs/ are what accelerate expects, and hand over what they say.
+
+That processes started with sharded.yaml divide the weights is in recipes/test_lora_together.
+"""
 
 from pathlib import Path
 
@@ -9,7 +12,7 @@ from accelerate.utils import DistributedType
 from accelerate.utils.launch import prepare_multi_gpu_env
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-MACHINES = {"one-node.yaml": (1, 8), "several-nodes.yaml": (4, 32)}
+MACHINES = {"one-node.yaml": (1, 8), "several-nodes.yaml": (4, 32), "sharded.yaml": (1, 8)}
 
 
 def test_there_are_these_and_no_others():
@@ -19,7 +22,8 @@ def test_there_are_these_and_no_others():
 @pytest.mark.parametrize("name", MACHINES)
 def test_accelerate_s_own_loader_takes_it(name):
     config = load_config_from_file(str(CONFIGS / name))
-    assert config.distributed_type == DistributedType.MULTI_GPU
+    kind = DistributedType.FSDP if name == "sharded.yaml" else DistributedType.MULTI_GPU
+    assert config.distributed_type == kind
     assert (config.num_machines, config.num_processes) == MACHINES[name]
     assert config.mixed_precision == "no"  # asked for with edudiff's own option
 

@@ -1,5 +1,6 @@
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -125,9 +126,9 @@ def test_nothing_is_written_without_a_path(tmp_path, monkeypatch, generator):
 def saved_steps(path: Path, num_steps: int, every: int, monkeypatch) -> list[int]:
     seen, save = [], checkpoint.save
 
-    def remember(path: Path, step: int, parts: dict, generator: Generator) -> None:
+    def remember(path: Path, step: int, *told: Any, **options: Any) -> None:
         seen.append(step)
-        save(path, step, parts, generator)
+        save(path, step, *told, **options)
 
     monkeypatch.setattr(checkpoint, "save", remember)
     parts = {"network": nn.Linear(1, 1)}

@@ -155,8 +155,8 @@ def lora_state_dict(model: nn.Module, adapter: str = "default") -> dict[str, Ten
     Source:
         In peft: `get_peft_model_state_dict`.
     """
-    named = lora_parameters(model, adapter)
-    return {k.replace(f".{adapter}.weight", ".weight"): v.detach() for k, v in named.items()}
+    names, state = lora_parameters(model, adapter), model.state_dict()
+    return {name.replace(f".{adapter}.weight", ".weight"): state[name] for name in names}
 
 
 def merge(model: nn.Module) -> None:

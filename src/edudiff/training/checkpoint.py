@@ -39,7 +39,14 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     unfinished.replace(path)
 
 
-def save(path: Path, step: int, parts: Mapping[str, Stateful], generator: Generator) -> None:
+def save(
+    path: Path,
+    step: int,
+    parts: Mapping[str, Stateful],
+    generator: Generator,
+    *,
+    writes: bool = True,
+) -> None:
     """Write a checkpoint, whole or not at all; see `write_whole`.
 
     Args:
@@ -47,6 +54,8 @@ def save(path: Path, step: int, parts: Mapping[str, Stateful], generator: Genera
         step: how many steps have been done.
         parts: everything that training changes, by name.
         generator: the source of randomness, whose position is saved too.
+        writes: False in all but one of several processes. They ask for the states nevertheless,
+            because what they have divided among them is gathered by all together.
     """
     state = {
         "step": step,
@@ -54,7 +63,8 @@ def save(path: Path, step: int, parts: Mapping[str, Stateful], generator: Genera
         "generator": generator.get_state(),
         "global_generator": torch.get_rng_state(),
     }
-    write_whole(path, lambda file: torch.save(state, file))
+    if writes:
+        write_whole(path, lambda file: torch.save(state, file))
 
 
 def resume(path: Path, parts: Mapping[str, Stateful], generator: Generator) -> int:

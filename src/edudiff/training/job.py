@@ -36,8 +36,8 @@ What a recipe may rely on, and what it must keep to:
 * So several processes take the steps of one, and so does one that computes its rows in several
   parts (`Thrift`). (BatchNorm would not; use GroupNorm.)
 * `sample`, `measure` and `export` get the weights to keep: the average if `ema_decay` is given,
-  else the network; on its device, in evaluation mode, without gradients, in process 0 only. They
-  draw from generators of their own.
+  else the network; on its device, in evaluation mode, without gradients, in process 0 only, or in
+  all of them if they have divided the weights. They draw from generators of their own.
 * Networks that do not learn but are needed go into `frozen`, so that they reach the device too.
 
 No position of a random generator need be kept for a resumed training beyond that of the one which
@@ -75,6 +75,8 @@ class Job:
         ema_decay: of the average of the weights, see `EMA`; None for no average.
         max_grad_norm: if given, longer gradients are shortened to this length.
         frozen: networks that do not learn.
+        divisible: networks that several processes may divide among them, see `sharding`: always
+            called as a whole, and everything that learns is in them. None: it must not be asked.
         sample: weights → pictures (b, c, h, w), laid out as a grid, or one picture (c, h, w), in
             [-1, 1].
         measure: weights → measured quality, by name.
@@ -90,6 +92,7 @@ class Job:
     ema_decay: float | None = None
     max_grad_norm: float | None = None
     frozen: tuple[nn.Module, ...] = ()
+    divisible: tuple[nn.Module, ...] = ()
     sample: Callable[[Any], Tensor] | None = None
     measure: Callable[[Any], Mapping[str, float]] | None = None
     export: Callable[[Any, Path], None] | None = None
@@ -168,6 +171,7 @@ class Thrift:
         accumulate: in how many parts each process computes its rows of a batch, one after the
             other, adding gradients up; not for losses that compare the rows of a batch.
         recompute: whether activations are forgotten and computed again, see `recompute`.
+        shard: whether several processes divide the weights among them, see `sharding`.
 
     Raises:
         ValueError: if there is not at least one part.
@@ -175,6 +179,7 @@ class Thrift:
 
     accumulate: int = 1
     recompute: bool = False
+    shard: bool = False
 
     def __post_init__(self) -> None:
         checks.whole_at_least(1, accumulate=self.accumulate)

@@ -99,7 +99,7 @@ def train(
             raise ValueError(f"num_steps: expected at least the {done} done, got {num_steps}")
     for index in range(done + 1, num_steps + 1):
         report = step_fn(generator)
-        if checkpoint_path is not None and parts and writes:
+        if checkpoint_path is not None and parts:
             if index % checkpoint_every == 0 or index == num_steps:
-                checkpoint.save(checkpoint_path, index, parts, generator)
+                checkpoint.save(checkpoint_path, index, parts, generator, writes=writes)
         yield index, report

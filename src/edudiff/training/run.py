@@ -9,7 +9,8 @@ How to write a recipe stands in `edudiff.training.job`. The folder holds
     model/               the exported model, once the training is done
 
 Processes started together, by `accelerate launch` or `torchrun`, share each batch and take the
-same steps that one alone would take. Process 0 alone writes; a checkpoint fits any number.
+same steps that one alone would take. Process 0 alone writes; a checkpoint fits any number. If they
+have divided the weights among them (`Thrift.shard`), all look at the pictures together.
 """
 
 import dataclasses
@@ -18,6 +19,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -27,7 +29,7 @@ from tqdm import tqdm
 
 from edudiff.display.encode import to_image
 from edudiff.display.figures import grid
-from edudiff.training import checkpoint, loop
+from edudiff.training import checkpoint, loop, sharding
 from edudiff.training.ema import EMA
 from edudiff.training.job import Every, Job, Recipe, Settings, Thrift
 from edudiff.training.log import Log, write_line
@@ -55,18 +57,21 @@ def run(
 
     Raises:
         ValueError: if the batch cannot be shared equally among the processes and the parts of
-            each, or `out` holds a training with other settings.
+            each, `out` holds a training with other settings, or what `sharding.shard` raises.
         FloatingPointError: if a loss is not finite; the weights are as before that step.
     """
-    out, every, thrift = Path(out), every or Every(), thrift or Thrift()
+    out, every = Path(out), every or Every()
+    thrift = sharding.as_configured(thrift or Thrift())
     accelerator = make_accelerator(settings.mixed_precision, thrift)
     check_shares(settings.batch_size, accelerator)
     claim(out, settings, writes=accelerator.is_main_process)
     job = recipe.prepare(settings.seed, settings.num_steps)
-    weights = train(job, out, settings, every, accelerator, forget=thrift.recompute)
-    quality = finish(job, weights, out, settings) if accelerator.is_main_process else {}
+    weights = train(job, out, settings, every, accelerator, thrift)
+    writes, quality = accelerator.is_main_process, {}
+    if writes or thrift.shard:
+        quality = finish(job, weights, out, settings, writes=writes)
     accelerator.wait_for_everyone()
-    return quality
+    return quality if writes else {}
 
 
 def claim(out: Path, settings: Settings, *, writes: bool = True) -> None:
@@ -99,8 +104,7 @@ def train(
     settings: Settings,
     every: Every,
     accelerator: Accelerator,
-    *,
-    forget: bool = False,
+    thrift: Thrift,
 ) -> nn.Module:
     """Take all steps that are not done yet; out come the weights to keep."""
     writes, path = accelerator.is_main_process, out / "last.pt"
@@ -110,7 +114,7 @@ def train(
     weights = job.network if ema is None else ema.module
     log_path = out / "log.jsonl" if writes else None
     log = Log(log_path, every.log, settings.batch_size, settings.num_steps)
-    step = make_step(job, ema, log, settings.batch_size, accelerator, forget=forget)
+    step = make_step(job, ema, log, settings.batch_size, accelerator, thrift=thrift)
     parts = _parts(job, ema, log, accelerator)
     seeds = Generator().manual_seed(settings.seed)
     done = checkpoint.resume(path, parts, seeds)  # to know where; `loop.train` does it once more
@@ -127,8 +131,9 @@ def train(
         writes=writes,
     )
     for number in _with_bar(steps, settings, done) if writes else (n for n, _ in steps):
-        if writes and number % every.sample == 0 and number < settings.num_steps:
-            draw_sample(job, weights, out, number)
+        if number % every.sample == 0 and number < settings.num_steps:
+            if writes or thrift.shard:
+                draw_sample(job, weights, out, number, writes=writes)
     return weights
 
 
@@ -164,29 +169,41 @@ def _looking(weights: nn.Module) -> Iterator[None]:
     weights.train(training)
 
 
-def draw_sample(job: Job, weights: nn.Module, out: Path, step: int) -> None:
+def draw_sample(job: Job, weights: nn.Module, out: Path, step: int, *, writes: bool = True) -> None:
     """Write the job's sample pictures to samples/step-….png, if it has any."""
     if job.sample is None:
         return
     with _looking(weights):
         pictures = job.sample(weights).float().cpu()
+    if not writes:
+        return
     image = grid(pictures) if pictures.ndim == 4 else to_image(pictures)
     path = out / "samples" / f"step-{step:06}.png"
     checkpoint.write_whole(path, lambda file: image.save(file, format="png"))
 
 
-def finish(job: Job, weights: nn.Module, out: Path, settings: Settings) -> dict[str, float]:
-    """Draw the last sample, export the model, measure it, and say so in the log and in a line."""
-    draw_sample(job, weights, out, settings.num_steps)
+def finish(
+    job: Job, weights: nn.Module, out: Path, settings: Settings, *, writes: bool = True
+) -> dict[str, float]:
+    """Draw the last sample, export the model, measure it, and say so in the log and in a line.
+
+    A process that does not write exports to a folder that is thrown away.
+    """
+    draw_sample(job, weights, out, settings.num_steps, writes=writes)
     with _looking(weights):
         quality = dict(job.measure(weights)) if job.measure is not None else {}
-        if job.export is not None:
+        if job.export is not None and writes:
             unfinished, model = out / "model.part", out / "model"
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir()
             job.export(weights, unfinished)
             shutil.rmtree(model, ignore_errors=True)
             unfinished.rename(model)
+        elif job.export is not None:
+            with TemporaryDirectory() as elsewhere:
+                job.export(weights, Path(elsewhere))
+    if not writes:
+        return quality
     write_line(out / "log.jsonl", {"step": settings.num_steps, "quality": quality})
     measured = ", ".join(f"{name} {value:.4g}" for name, value in quality.items())
     print(f"{settings.recipe}: {settings.num_steps} steps, {measured or 'nothing measured'}")

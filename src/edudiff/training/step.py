@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from accelerate.utils import GradientAccumulationPlugin
 from torch import Generator, Tensor, nn
 
-from edudiff.training import parallel
+from edudiff.training import parallel, sharding
 from edudiff.training.ema import EMA
 from edudiff.training.job import Batch, Job, Thrift
 from edudiff.training.log import Log
@@ -83,7 +83,7 @@ def make_step(
     batch_size: int,
     accelerator: Accelerator,
     *,
-    forget: bool = False,
+    thrift: Thrift,
 ) -> Callable[[Generator], dict[str, float]]:
     """Make the step function: source of the steps' seeds → the loss terms before the step.
 
@@ -96,15 +96,18 @@ def make_step(
         log: is told the loss terms.
         batch_size: rows of a batch, over all processes.
         accelerator: as `make_accelerator` makes it.
-        forget: whether activations are recomputed.
+        thrift: how memory is saved.
 
     Returns:
         The function; it raises `FloatingPointError` if a loss is not finite, before the weights
         are touched.
     """
-    for network in (job.network, *job.frozen) if forget else ():
+    for network in (job.network, *job.frozen) if thrift.recompute else ():
         recompute(network)
-    objective, optimizer = accelerator.prepare(_Objective(job), job.optimizer)
+    if thrift.shard:
+        sharding.shard(job, ema)
+    objective = accelerator.prepare_model(_Objective(job), evaluation_mode=thrift.shard)
+    optimizer = accelerator.prepare_optimizer(job.optimizer)
 
     def step(seeds: Generator) -> dict[str, float]:
         seed = int(torch.randint(2**62, (), generator=seeds))

@@ -1,4 +1,4 @@
-"""`edudiff train lora` by two processes, in parts and forgetful, takes the steps of one.
+"""`edudiff train lora` by two processes, in parts, forgetful and divided, takes the steps of one.
 
 Run as a script, this file is one of several processes.
 """
@@ -7,36 +7,74 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from edudiff import cli
+from edudiff.pipelines.text_to_image import TextToImage
+from edudiff.training.job import Batch
 from edudiff.training.recipes import lora
+from edudiff.training.recipes.lora_examples import Examples
 
-WORDS = "train lora --data pictures --steps 6 --batch-size 8 --rank 4 --log-every 1 --out"
+WORDS = "train lora --data pictures --steps 6 --batch-size 8 --rank 4 --log-every 1"
 THRIFTY = "--accumulate 2 --recompute"
 
 
-def train_here(words: str) -> int:
-    """The command as it is, without the pictures and the measuring, which no step looks at."""
+def train_here(out: str, more: str = "", *, stop: int | None = None) -> int:
+    """The command as it is, but with few pictures to look at; broken off after `stop` steps.
+
+    How much of the U-Net each process holds when it looks is written down.
+    """
+    own, asked = Path(f"own-{out}-{os.environ.get('RANK', 0)}.json".replace(" ", "-")), []
+    draw, draw_samples = Examples.draw, lora.draw_samples
+
+    def draw_fewer(pipe: TextToImage, told: Sequence[str]) -> Tensor:
+        weights = [getattr(p, "to_local", lambda p=p: p)() for p in pipe.unet.parameters()]
+        own.write_text(json.dumps(sum(each.numel() for each in weights)))
+        return draw_samples(pipe, told[:1], num_inference_steps=2)
+
+    def draw_some(self: Examples, *told: Any) -> Batch:
+        asked.append(1)
+        if stop is not None and len(asked) > stop:
+            raise KeyboardInterrupt
+        return draw(self, *told)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lora, "measure", lambda pipe, examples: {})
-        patch.setattr(lora, "draw_samples", lambda pipe, told: torch.zeros(3, 8, 8))
-        return cli.main(words.split())
+        patch.setattr(lora, "NUM_PROMPTS", 1)
+        patch.setattr(lora, "draw_samples", draw_fewer)
+        patch.setattr(Examples, "draw", draw_some)
+        options = f"--checkpoint-every 3 --sample-every 4 {more}"
+        return cli.main([*f"{WORDS} {options} --out".split(), out])
+
+
+def be_one_of_several() -> None:
+    """Train together; go on, divided, where one process was; break off half-way."""
+    assert train_here("together") == 0
+    assert train_here("thrifty", THRIFTY) == 0
+    assert train_here("first alone, then divided", "--shard") == 0
+    assert train_here("first divided, then alone", "--shard", stop=3) == 130
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    sys.exit(train_here(f"{WORDS} together") or train_here(f"{WORDS} thrifty {THRIFTY}"))
+    sys.exit(train_here(sys.argv[1], THRIFTY) if len(sys.argv) > 1 else be_one_of_several())
 
 
 from edudiff.data import captions, drawing, scenes  # noqa: E402
 from edudiff.display.encode import to_image  # noqa: E402
 from edudiff.models import lora_files  # noqa: E402
 from edudiff.training.log import read  # noqa: E402
+
+SHARDED = Path(__file__).resolve().parents[3] / "configs" / "sharded.yaml"
+DIVIDED = ["divided", "first alone, then divided"]
+NAMES = ["together", "thrifty", *DIVIDED, "first divided, then alone"]
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +89,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text = captions.describe(scene, seed)
         rows.append(json.dumps({"file_name": f"{seed}.png", "text": text}))
     (folder / "pictures" / "metadata.jsonl").write_text("\n".join(rows))
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", __file__]
+    accelerate = ["-m", "accelerate.commands.launch", "--config_file", str(SHARDED)]
+    accelerate += ["--num_processes", "2", __file__, "divided"]
+    environment = {**os.environ, "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        assert train_here(f"{WORDS} alone") == 0
-    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", __file__]
-    environment = {**os.environ, "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, *words], check=True, env=environment, timeout=300, cwd=folder)
+        assert train_here("alone") == 0
+        assert train_here("first alone, then divided", stop=3) == 130
+        for words in (torchrun, accelerate):
+            subprocess.run([sys.executable, *words], check=True, env=environment, timeout=600)
+        assert train_here("first divided, then alone") == 0
     return folder
 
 
@@ -66,7 +109,7 @@ def curve(out: Path) -> Tensor:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["together", "thrifty"])
+@pytest.mark.parametrize("name", NAMES)
 def test_two_processes_take_the_steps_of_one(name, folder):
     alone = curve(folder / "alone")
     assert alone[:, 0].tolist() == [1, 2, 3, 4, 5, 6] and len(alone[:, 1].unique()) == 6
@@ -74,9 +117,45 @@ def test_two_processes_take_the_steps_of_one(name, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["together", "thrifty"])
+@pytest.mark.parametrize("name", NAMES)
 def test_they_save_the_same_lora(name, folder):
     found, expected = (lora_files.read(folder / each / "model") for each in (name, "alone"))
-    assert found.metadata == expected.metadata
+    assert found.about["base_sha256"] == expected.about["base_sha256"]
     assert max(value.abs().max() for key, value in expected.tensors.items() if "lora_B" in key) > 0
     torch.testing.assert_close(found.tensors, expected.tensors, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_they_save_the_same_checkpoint(name, folder):
+    found, expected = (
+        torch.load(folder / each / "last.pt", weights_only=True)["parts"]
+        for each in (name, "alone")
+    )
+    for part in ("network", "optimizer"):
+        torch.testing.assert_close(found[part], expected[part], atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_they_see_the_same_pictures_and_measure_the_same(name, folder):
+    for step in (4, 6):
+        found, expected = (
+            np.asarray(Image.open(folder / each / "samples" / f"step-{step:06}.png")).astype(int)
+            for each in (name, "alone")
+        )
+        assert abs(found - expected).max() <= 2  # of 255 levels
+    found, expected = (read(folder / each / "log.jsonl")[-1] for each in (name, "alone"))
+    assert found["quality"] == pytest.approx(expected["quality"], rel=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DIVIDED)
+def test_each_process_holds_half_of_a_divided_network(name, folder):
+    path = "own-{}-{}.json".format
+    whole = json.loads((folder / path("alone", 0)).read_text())
+    shares = [
+        json.loads((folder / path(name.replace(" ", "-"), rank)).read_text()) for rank in (0, 1)
+    ]
+    assert sum(shares) == whole
+    assert abs(shares[0] - shares[1]) < 0.02 * whole

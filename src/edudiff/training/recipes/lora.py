@@ -199,6 +199,7 @@ def prepare(asked: LoRASettings, pictures: Pictures | None) -> Job:
         scheduler=LambdaLR(optimizer, trapezoid(asked.num_steps)),
         max_grad_norm=1.0,
         frozen=(pipe.text_encoder, pipe.vae, pipe.unet),
+        divisible=(pipe.unet,),
         sample=lambda weights: draw_samples(pipe, pictures.captions),
         measure=measured,
         export=lambda weights, folder: export(pipe, asked, base, quality, folder),
