@@ -76,13 +76,16 @@ def kept(model: AutoencoderKL, share: float, count: int = 512) -> float:
     return sum(oracle.agrees(sight, scene) for sight, scene in seen) / count
 
 
-def measure(model: AutoencoderKL) -> Mapping[str, float]:
+def measure(model: AutoencoderKL, count: int = 512) -> Mapping[str, float]:
     """What reconstructions keep: "psnr" and "kept" as in `tiny_vae`, and "kept_disturbed".
 
     The last is the share of pictures read rightly when latents are moved by `TEST_NOISE` of their
     spread.
     """
-    return {**tiny_vae.measure(model), "kept_disturbed": kept(model, TEST_NOISE)}
+    return {
+        **tiny_vae.measure(model, count),
+        "kept_disturbed": kept(model, TEST_NOISE, count),
+    }
 
 
 def loss_terms(model: AutoencoderKL, batch: Batch) -> dict[str, Tensor]:

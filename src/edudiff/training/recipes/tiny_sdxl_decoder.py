@@ -52,7 +52,7 @@ def measure(model: AutoencoderKL, count: int = 512) -> Mapping[str, float]:
         Also "sharp_full" and "sharp_small": the mean sharpness of rebuilt pictures, drawn in full
         size and enlarged from `SMALL` pixels; "sharp_small_before": that of the latter before.
     """
-    found = dict(tiny_sd_vae.measure(model))
+    found = dict(tiny_sd_vae.measure(model, count))
     truth = tiny_vae.test_scenes(count)
     for name, original in (("full", tiny_vae.SIZE), ("small", SMALL)):
         pictures = views.draw_views(truth, [View(original=original)] * count)
