@@ -25,6 +25,7 @@ RECIPES = {
     "sdxl-more": "edudiff.training.recipes.tiny_sdxl_more",
     "sdxl-refiner": "edudiff.training.recipes.tiny_sdxl_refiner",
     "dit": "edudiff.training.recipes.tiny_dit",
+    "dit-more": "edudiff.training.recipes.tiny_dit_more",
     "dalle-vq": "edudiff.training.recipes.tiny_dalle_vq",
     "dalle": "edudiff.training.recipes.tiny_dalle",
     "matryoshka": "edudiff.training.recipes.tiny_mdm",

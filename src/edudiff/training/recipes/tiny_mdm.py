@@ -184,10 +184,15 @@ def denoising_loss(pipe: Matryoshka, batch: Batch) -> dict[str, Tensor]:
 def prepare(seed: int, num_steps: int) -> Job:
     """Make the networks and everything that trains them."""
     torch.manual_seed(seed)
-    pipe = make_pipe(make_model())
-    examples = Examples(pipe, range(min(NUM_SCENES, CHUNK * num_steps)))
+    seeds = range(min(NUM_SCENES, CHUNK * num_steps))
+    return make_job(make_pipe(make_model()), seeds, num_steps, LEARNING_RATE)
+
+
+def make_job(pipe: Matryoshka, seeds: Sequence[int], num_steps: int, rate: float) -> Job:
+    """Everything that trains the networks of a pipeline on the scenes of these seeds."""
+    examples = Examples(pipe, seeds)
     optimizer = torch.optim.AdamW(
-        pipe.unet.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01
+        pipe.unet.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0.01
     )
     assert isinstance(pipe.reader, ClipReader)
     return Job(

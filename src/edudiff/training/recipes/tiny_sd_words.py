@@ -1,0 +1,106 @@
+"""The text encoder joins in: it and the U-Net of the shipped Stable Diffusion go on together.
+
+CLIP tells captions apart by what they name, and hardly needs to hear where things are. So the text
+encoder now learns what the U-Net must be told, from the loss of the U-Net alone. Stable Diffusion
+kept CLIP's as it was; latent diffusion, which it grew out of, had trained one of its own.
+
+Captions that say where an object is are drawn more often than they occur, and late timesteps more
+often than early ones: how a picture is laid out is decided while hardly anything of it can be seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from edudiff.checkpoints import registry
+from edudiff.data import captions
+from edudiff.layers.attention import write_out
+from edudiff.models.clip_towers import TextTransformer
+from edudiff.pipelines.saving import save
+from edudiff.pipelines.text_to_image import TextToImage, load
+from edudiff.training.job import Batch, Job, Recipe
+from edudiff.training.rates import trapezoid
+from edudiff.training.recipes import tiny_sd
+
+LEARNING_RATE = 4e-4
+SAYING_WHERE = 0.25
+"""The share of each batch whose captions have one object and say where it is."""
+
+LATENESS = 0.6
+"""Timesteps are spread like u to this power of their number, u evenly: below 1, late ones win."""
+
+
+class Examples(tiny_sd.Examples):
+    """Latents and captions of training scenes, those that say where something is found apart."""
+
+    def __init__(self, pipe: TextToImage, seeds: Sequence[int]) -> None:
+        super().__init__(pipe, seeds)
+        said = pipe.tokenizer.batch_decode(self.input_ids, skip_special_tokens=True)
+        places = [captions.read(caption).place for caption in said]
+        self.saying_where = torch.tensor([k for k, place in enumerate(places) if place])
+
+    def draw(self, batch_size: int, generator: Generator) -> Batch:
+        """As in `tiny_sd`, but more of where, and more of the late timesteps."""
+        batch = super().draw(batch_size, generator)
+        where = int(SAYING_WHERE * batch_size) if len(self.saying_where) else 0
+        chosen = torch.randint(len(self.saying_where) or 1, (where,), generator=generator)
+        rows = self.saying_where[chosen]
+        # Of every few examples one, so that they come at all timesteps.
+        places = (torch.arange(where) + 0.5) * batch_size / max(1, where)
+        places = places.long()
+        x0, ids = batch["x0"].clone(), batch["input_ids"].clone()
+        x0[places], ids[places] = self.latents[rows], self.input_ids[rows]
+        last = self.num_train_timesteps
+        evenly = (batch["t"] + torch.rand(batch_size, generator=generator)) / last
+        t = (evenly**LATENESS * last).long().clamp(max=last - 1)
+        return {**batch, "x0": x0, "input_ids": ids, "t": t}
+
+
+def read(text_encoder: TextTransformer, input_ids: Tensor) -> Tensor:
+    """What the text encoder says of each token, so that it can learn from it."""
+    return text_encoder(input_ids).last_hidden_state
+
+
+def losses(pipe: TextToImage, batch: Batch) -> dict[str, Tensor]:
+    """The loss, and what it would be if timesteps were spread evenly, to compare with `tiny_sd`."""
+    errors = tiny_sd.denoising_errors(pipe, batch, read)
+    share = (batch["t"] + 0.5) / pipe.schedule.num_train_timesteps
+    even = LATENESS * share ** (1 - 1 / LATENESS)  # how much rarer such timesteps are made
+    return {"loss": errors.mean(), "even": (even * errors).mean()}
+
+
+def prepare(seed: int, num_steps: int) -> Job:
+    """Take the shipped U-Net and text encoder, and what trains both on scenes not seen yet."""
+    torch.manual_seed(seed)
+    pipe = load(registry.path("tiny-sd"))
+    write_out(pipe.unet)
+    first = tiny_sd.NUM_SCENES * (3 + seed)
+    seeds = range(first, first + min(tiny_sd.NUM_SCENES, tiny_sd.CHUNK * num_steps))
+    examples = Examples(pipe, seeds)
+    learning = nn.ModuleDict({"unet": pipe.unet, "text_encoder": pipe.text_encoder}).float()
+    optimizer = torch.optim.AdamW(
+        learning.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+    )
+
+    def whole(weights: nn.ModuleDict) -> TextToImage:
+        return replace(pipe, unet=weights["unet"], text_encoder=weights["text_encoder"])
+
+    return Job(
+        learning,
+        optimizer,
+        examples.draw,
+        lambda batch: losses(pipe, batch),
+        scheduler=LambdaLR(optimizer, trapezoid(num_steps)),
+        ema_decay=0.999,
+        max_grad_norm=1.0,
+        frozen=(pipe.vae,),
+        sample=lambda weights: tiny_sd.draw_samples(whole(weights)),
+        measure=lambda weights: tiny_sd.measure(whole(weights)),
+        export=lambda weights, folder: save(whole(weights), folder),
+    )
+
+
+RECIPE = Recipe("stable-diffusion-words", num_steps=7000, batch_size=64, prepare=prepare)
