@@ -10,6 +10,7 @@ often than early ones: how a picture is laid out is decided while hardly anythin
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
@@ -85,7 +86,7 @@ def prepare(seed: int, num_steps: int) -> Job:
         learning.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True
     )
 
-    def whole(weights: nn.ModuleDict) -> TextToImage:
+    def whole(weights: Any) -> TextToImage:
         return replace(pipe, unet=weights["unet"], text_encoder=weights["text_encoder"])
 
     return Job(
