@@ -1,7 +1,10 @@
-"""Lessons of something new: the same each time, said as they are, outlined where asked."""
+"""Lessons of something new: the same each time, said as they are, outlined or dotted if asked."""
+
+import math
 
 import pytest
 import torch
+from scipy import ndimage
 
 from edudiff.data import captions, drawing, new_shapes, scenes
 
@@ -53,6 +56,38 @@ def test_the_middle_is_background_and_the_rim_is_not(shape):
         assert 0.05 < (changed & coloured).sum() / coloured.sum() < 0.6
 
 
+def pieces(picture: torch.Tensor) -> int:
+    """How many separate coloured places there are."""
+    return ndimage.label(picture.amax(0) - picture.amin(0) > 0.5)[1]
+
+
+@pytest.mark.parametrize(
+    ("shape", "number"), [("circle", 5), ("square", 9), ("triangle", 5), ("diamond", 5)]
+)
+def test_dotted_shapes_are_whole_dots_within_the_shape(shape, number):
+    some = lessons(shape)
+    dotted, whole = new_shapes.draw_dotted(some, 256), drawing.draw(some, 256)
+    assert [pieces(picture) for picture in dotted] == [number] * 20
+    covered = (whole - whole[:, :, :1, :1]).abs().amax(1) > 1e-3
+    for scene, made, full, inside in zip(some, dotted, whole, covered, strict=True):
+        (thing,) = scene.objects
+        x, y = int(256 * thing.x), int(256 * thing.y)
+        torch.testing.assert_close(made[:, y, x], full[:, y, x])  # a dot in the middle
+        dots = (made - made[:, :1, :1]).abs().amax(0) > 0.5
+        area = number * math.pi * (0.28 * thing.radius * 256) ** 2
+        assert dots.sum().item() == pytest.approx(area, rel=0.03)
+        assert (dots & ~inside).sum() < 0.3 * dots.sum()
+
+
+def test_finer_dots_are_more_and_stay_apart():
+    some = lessons("square", smallest=0.3)
+    counts = [
+        pieces(new_shapes.draw_dotted(some[:1], 256, apart=apart, dot=0.4 * apart)[0])
+        for apart in (0.7, 0.5, 0.35)
+    ]
+    assert counts == [9, 9, 25]
+
+
 def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(ValueError, match="shape: expected"):
         new_shapes.lesson(0, "dragon")
@@ -64,8 +99,13 @@ def test_what_cannot_be_drawn_is_refused():
         new_shapes.lesson(0, "star", smallest=0.5)
     with pytest.raises(ValueError, match="cut: expected"):
         new_shapes.draw_outlined(lessons(), 64, cut=1.0)
+    for apart, dot in ((0.7, 0.4), (0.7, 0.0), (1.1, 0.2)):
+        with pytest.raises(ValueError, match="dot, apart: expected"):
+            new_shapes.draw_dotted(lessons(), 64, apart=apart, dot=dot)
     two = next(s for s in scenes.scenes(range(20)) if len(s.objects) == 2)
     with pytest.raises(ValueError, match="scene: expected one object, got 2"):
         new_shapes.say(two)
     with pytest.raises(ValueError, match="one object in each, got 2"):
         new_shapes.draw_outlined([two], 64)
+    with pytest.raises(ValueError, match="one object in each, got 2"):
+        new_shapes.draw_dotted([two], 64)
