@@ -2,8 +2,11 @@
 
 import functools
 import json
+import math
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -14,8 +17,16 @@ from edudiff.checkpoints import registry
 from edudiff.data import captions, drawing, scenes
 from edudiff.data.tokens import tokenize
 from edudiff.models import clip_bridge, vae_bridge
+from edudiff.pipelines import (
+    control,
+    dalle_folder,
+    flow_folder,
+    matryoshka_folder,
+    text_to_image_xl,
+)
 from edudiff.pipelines.text_to_image import generate, load
 from edudiff.training.recipes import (
+    quality,
     tiny_clip,
     tiny_controlnet,
     tiny_dalle,
@@ -24,10 +35,10 @@ from edudiff.training.recipes import (
     tiny_mdm,
     tiny_sd,
     tiny_sd_vae,
-    tiny_sdxl,
     tiny_sdxl_decoder,
     tiny_sdxl_refiner,
     tiny_vae,
+    xl_quality,
 )
 
 SEEDS = range(2**31, 2**31 + 16)
@@ -44,25 +55,73 @@ def clip():
     return CLIPModel.from_pretrained(folder), CLIPTokenizer.from_pretrained(folder)
 
 
+@dataclass(frozen=True)
+class Measure:
+    """How a model is measured again: on the first `asked` of the `logged` prompts or scenes."""
+
+    run: Callable[[int], Mapping[str, float]]
+    logged: int
+    asked: int
+
+
+def sdxl_vae():
+    model = AutoencoderKL.from_pretrained(registry.path("tiny-sdxl") / "vae")
+    return vae_bridge.from_diffusers(model)
+
+
+def refiner(count):
+    pipes = (text_to_image_xl.load(registry.path(f"tiny-sdxl{end}")) for end in ("", "-refiner"))
+    return tiny_sdxl_refiner.measure(*pipes, count)
+
+
+def controlnet(count):
+    model = control.load(registry.path("tiny-controlnet"))
+    return tiny_controlnet.measure(tiny_controlnet.make_pipe(), model, count)
+
+
+def piped(recipe, load_pipe, name):
+    return lambda count: recipe.measure(load_pipe(registry.path(name)), count)
+
+
 MEASURES = {
-    "tiny-clip": tiny_clip.RECIPE.measure_shipped,
-    "tiny-controlnet": tiny_controlnet.measure_shipped,
-    "tiny-dalle": tiny_dalle.measure_shipped,
-    "tiny-dalle/vqvae": lambda: tiny_dalle_vq.measure(tiny_dalle_vq.load_shipped()),
-    "tiny-dit": tiny_dit.measure_shipped,
-    "tiny-mdm": tiny_mdm.measure_shipped,
-    "tiny-sd": tiny_sd.measure_shipped,
-    "tiny-sd/vae": lambda: tiny_sd_vae.measure(tiny_sd_vae.load_shipped()),
-    "tiny-sdxl": tiny_sdxl.measure_shipped,
-    "tiny-sdxl/vae": tiny_sdxl_decoder.measure_shipped,
-    "tiny-sdxl-refiner": tiny_sdxl_refiner.measure_shipped,
-    "tiny-vae": tiny_vae.RECIPE.measure_shipped,
+    "tiny-clip": Measure(lambda n: tiny_clip.measure(*tiny_clip.load_shipped(), n), 1024, 1024),
+    "tiny-controlnet": Measure(controlnet, 500, 128),
+    "tiny-dalle": Measure(piped(tiny_dalle, dalle_folder.load, "tiny-dalle"), 500, 128),
+    # How many codes are in use depends on how many pictures are looked at: all of them.
+    "tiny-dalle/vqvae": Measure(
+        lambda n: tiny_dalle_vq.measure(tiny_dalle_vq.load_shipped(), n), 512, 512
+    ),
+    "tiny-dit": Measure(piped(tiny_dit, flow_folder.load, "tiny-dit"), 500, 128),
+    "tiny-mdm": Measure(piped(tiny_mdm, matryoshka_folder.load, "tiny-mdm"), 256, 64),
+    "tiny-sd": Measure(piped(tiny_sd, load, "tiny-sd"), 500, 128),
+    "tiny-sd/vae": Measure(lambda n: tiny_sd_vae.measure(tiny_sd_vae.load_shipped(), n), 512, 128),
+    "tiny-sdxl": Measure(piped(xl_quality, text_to_image_xl.load, "tiny-sdxl"), 500, 128),
+    "tiny-sdxl/vae": Measure(lambda n: tiny_sdxl_decoder.measure(sdxl_vae(), n), 512, 128),
+    "tiny-sdxl-refiner": Measure(refiner, 256, 64),
+    "tiny-vae": Measure(lambda n: tiny_vae.measure(tiny_vae.load_shipped(), n), 512, 128),
 }
 
 
 @functools.cache
 def measured(name):
-    return MEASURES[name]()
+    return MEASURES[name].run(MEASURES[name].asked)
+
+
+@functools.cache
+def told_of(count):
+    """Of so many prompts, how many say something of what each measure is about."""
+    read = [captions.read(prompt) for prompt in quality.test_captions(count)]
+    lone = sum(len(each.objects) == 1 for each in read)
+    related = sum(each.relation is not None for each in read)
+    few = dict.fromkeys(["sharp_small", "sharp_full", "inside_0", "inside_crop"], count // 5)
+    few |= dict.fromkeys(["square", "wide", "tall"], count // 5)
+    return few | {"one": lone, "two": related, "relation": related, "held_out": count // 2}
+
+
+def tells(name, word, count):
+    """On how many pictures a measure rests."""
+    kind = word.split("_")[0] if word.startswith(("one", "two", "relation")) else word
+    return told_of(count).get(kind, count) if name not in PLAIN else count
 
 
 def by_model(rows):
@@ -84,13 +143,31 @@ def test_every_shipped_folder_is_looked_at():
     assert {name.split("/")[0] for name in MEASURES} == set(registry.read_table())
 
 
+# Measured on all scenes, or as many of them as there are: no prompt decides on what.
+PLAIN = ("tiny-clip", "tiny-dalle/vqvae", "tiny-sd/vae", "tiny-sdxl/vae", "tiny-vae")
 # Training measured the weights before they were rounded to half precision.
-# A share of few pictures moves more when one of them does.
-NEARLY = {"psnr": 0.05, "perplexity": 1.0}
-NEARLY |= dict.fromkeys(["square", "wide", "tall"], 0.03)
-NEARLY |= dict.fromkeys(["relation_64", "relation_32", "relation_16"], 0.03)
-# One token drawn otherwise changes all that follow it, so here it is another sample of pictures.
-OTHER_SAMPLE = {"tiny-dalle": 0.06}
+ROUNDED = {"psnr": 0.05, "perplexity": 1.0}
+# How far single pictures are from their mean: 3 dB is more than any autoencoder here shows. The
+# others lie between 0 and 1, and spread the most if they are nothing else.
+SPREADS = {"psnr": 3.0, "apart_32": 0.02, "apart_16": 0.02, "loss_base": 0.1, "loss_refined": 0.1}
+# One token drawn otherwise changes all that follow it, and times are drawn anew for each number of
+# scenes: so here it is another sample.
+OTHER_SAMPLE = ("tiny-dalle", "loss_base", "loss_refined")
+
+
+def tolerance(name, word, value):
+    """How far a measure may be from the logged one, if it is taken on fewer pictures.
+
+    Those asked for are the first of those that were logged, with the same noise, so that chance is
+    that of drawing some of a whole without putting back; 4 standard deviations of it. One picture
+    may be read otherwise for being rounded.
+    """
+    few, all_ = (tells(name, word, n) for n in (MEASURES[name].asked, MEASURES[name].logged))
+    apart = 1 / few + 1 / all_ if {name, word} & set(OTHER_SAMPLE) else 1 / few - 1 / all_
+    spread = SPREADS.get(word, math.sqrt(max(0.0, value * (1 - value))))
+    return ROUNDED.get(word, max(0.01, 1.01 / few)) + 4 * spread * math.sqrt(apart)
+
+
 FORMS = {
     "psnr": "{:.1f} dB",
     "perplexity": "{:.1f}",
@@ -104,9 +181,20 @@ FORMS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", by_model([(name,) for name in MEASURES]))
 def test_measuring_again_gives_the_last_line_of_the_training_log(name):
-    usual = OTHER_SAMPLE.get(name, 0.01)
     for word, value in logged(name).items():
-        assert measured(name)[word] == pytest.approx(value, abs=NEARLY.get(word, usual)), word
+        within = tolerance(name, word, value)
+        assert measured(name)[word] == pytest.approx(value, abs=within), word
+
+
+def test_tolerances_are_those_of_a_share_of_so_many_pictures():
+    few, all_ = (
+        sum(len(captions.read(p).objects) == 1 for p in quality.test_captions(n))
+        for n in (128, 500)
+    )
+    sd = math.sqrt(0.6 * 0.4 * (1 / few - 1 / all_))
+    assert tolerance("tiny-sd", "one", 0.6) == pytest.approx(4 * sd + 1.01 / few)
+    assert tolerance("tiny-clip", "colour", 0.5) == 0.01  # asked about all there are
+    assert tolerance("tiny-dalle/vqvae", "psnr", 30.0) == 0.05
 
 
 @pytest.mark.parametrize("name", MEASURES)
@@ -117,8 +205,8 @@ def test_the_card_gives_the_figures_of_the_log(name):
         assert shown in card, f"{word}: {shown}"
 
 
-# What the shipped weights must never fall below, and what they shall reach. A target that is
-# reached turns its line red: then it becomes the floor.
+# What the shipped weights must never fall below, and what they shall reach, by their logs, which
+# are measured again above. A target that is reached turns its line red: then it becomes the floor.
 FLOORS = [
     ("tiny-vae", "psnr", 28.0),
     ("tiny-vae", "kept", 0.93),
@@ -149,10 +237,9 @@ TARGETS = [
 ]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name, word, floor", by_model(FLOORS))
+@pytest.mark.parametrize("name, word, floor", FLOORS)
 def test_quality_does_not_fall(name, word, floor):
-    assert measured(name)[word] >= floor
+    assert logged(name)[word] >= floor
 
 
 @pytest.mark.slow
@@ -162,10 +249,17 @@ def test_pictures_told_to_come_from_few_pixels_are_blurred():
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("tiny-sdxl-refiner")
+def test_the_refiner_errs_less_on_its_part_of_the_way_than_the_base():
+    assert (
+        measured("tiny-sdxl-refiner")["loss_refined"] < measured("tiny-sdxl-refiner")["loss_base"]
+    )
+
+
 @pytest.mark.xfail(reason="a target that the shipped weights have not reached", strict=True)
-@pytest.mark.parametrize("name, word, target", by_model(TARGETS))
+@pytest.mark.parametrize("name, word, target", TARGETS)
 def test_quality_reaches_its_target(name, word, target):
-    assert measured(name)[word] >= target
+    assert logged(name)[word] >= target
 
 
 def test_the_scaling_factor_gives_latents_of_unit_variance(vae):
