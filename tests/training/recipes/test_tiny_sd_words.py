@@ -33,22 +33,28 @@ def test_words_learn_and_pictures_do_not(job):
         assert all(weight.grad is None for weight in network.parameters())
 
 
-def test_every_fourth_caption_says_where_and_the_others_as_often_as_they_do(job):
+def test_the_first_half_says_where_more_often_and_the_second_has_more_objects(job):
     tokenizer = load(registry.path("tiny-sd")).tokenizer
-    ids = job.draw(400, seeded())["input_ids"]
-    said = [s for s in tokenizer.batch_decode(ids, skip_special_tokens=True) if s]
-    places = [captions.read(caption).place for caption in said]
-    share = sum(place is not None for place in places) / 400
-    chosen = tiny_sd_words.SAYING_WHERE
-    by_chance = (1 - chosen) * 0.9 * 0.11  # one caption in nine says where
-    assert share == pytest.approx(chosen + by_chance, abs=0.04)
+    found = []
+    for step in (0, 4):
+        job.scheduler.last_epoch = step
+        ids = job.draw(400, seeded())["input_ids"]
+        said = [s for s in tokenizer.batch_decode(ids, skip_special_tokens=True) if s]
+        claims = [captions.read(caption) for caption in said]
+        where = sum(claim.place is not None for claim in claims) / 400
+        found.append((where, sum(len(claim.objects) == 2 for claim in claims) / 400))
+    job.scheduler.last_epoch = 0
+    by_chance = 0.9 * (1 - tiny_sd_words.CHOSEN)  # one caption in nine says where, 0.6 have two
+    chosen = tiny_sd_words.CHOSEN
+    assert found[0] == pytest.approx((chosen + 0.11 * by_chance, 0.6 * by_chance), abs=0.06)
+    assert found[1] == pytest.approx((0.11 * by_chance, chosen + 0.6 * by_chance), abs=0.06)
 
 
 def test_each_latent_keeps_its_own_caption(job):
     pipe = load(registry.path("tiny-sd"))
     first = tiny_sd.NUM_SCENES * 3
     examples = tiny_sd_words.Examples(pipe, range(first, first + 64))
-    batch = examples.draw(32, seeded())
+    batch = examples.draw_choosing(examples.two, 32, seeded())
     for x0, ids in zip(batch["x0"], batch["input_ids"], strict=True):
         row = int((examples.latents == x0).flatten(1).all(dim=1).int().argmax())
         assert torch.equal(ids, examples.input_ids[row]) or torch.equal(ids, examples.no_text[0])

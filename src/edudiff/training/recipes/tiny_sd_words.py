@@ -4,8 +4,9 @@ CLIP tells captions apart by what they name, and hardly needs to hear where thin
 encoder now learns what the U-Net must be told, from the loss of the U-Net alone. Stable Diffusion
 kept CLIP's as it was; latent diffusion, which it grew out of, had trained one of its own.
 
-Captions that say where an object is are drawn more often than they occur, and late timesteps more
-often than early ones: how a picture is laid out is decided while hardly anything of it can be seen.
+In the first half of the training captions that say where an object is are drawn more often than
+they occur, in the second those with two objects; late timesteps always more often than early ones:
+how a picture is laid out is decided while hardly anything of it can be seen.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from jaxtyping import Int
 from torch import Generator, Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -27,31 +29,37 @@ from edudiff.training.rates import trapezoid
 from edudiff.training.recipes import tiny_sd
 
 LEARNING_RATE = 4e-4
-SAYING_WHERE = 0.25
-"""The share of each batch whose captions have one object and say where it is."""
+CHOSEN = 0.25
+"""The share of each batch that is taken from such captions only; the rest is drawn from all."""
 
 LATENESS = 0.6
 """Timesteps are spread like u to this power of their number, u evenly: below 1, late ones win."""
 
 
 class Examples(tiny_sd.Examples):
-    """Latents and captions of training scenes, those that say where something is found apart."""
+    """Latents and captions of training scenes, and which of them are the harder ones.
+
+    Attributes:
+        saying_where: places of the captions with one object that say where it is.
+        two: places of those with two objects.
+    """
 
     def __init__(self, pipe: TextToImage, seeds: Sequence[int]) -> None:
         super().__init__(pipe, seeds)
         said = pipe.tokenizer.batch_decode(self.input_ids, skip_special_tokens=True)
-        places = [captions.read(caption).place for caption in said]
-        self.saying_where = torch.tensor([k for k, place in enumerate(places) if place])
+        claims = [captions.read(caption) for caption in said]
+        self.saying_where = torch.tensor([k for k, claim in enumerate(claims) if claim.place])
+        self.two = torch.tensor([k for k, claim in enumerate(claims) if len(claim.objects) == 2])
 
-    def draw(self, batch_size: int, generator: Generator) -> Batch:
-        """As in `tiny_sd`, but more of where, and more of the late timesteps."""
-        batch = super().draw(batch_size, generator)
-        where = int(SAYING_WHERE * batch_size) if len(self.saying_where) else 0
-        chosen = torch.randint(len(self.saying_where) or 1, (where,), generator=generator)
-        rows = self.saying_where[chosen]
-        # Of every few examples one, so that they come at all timesteps.
-        places = (torch.arange(where) + 0.5) * batch_size / max(1, where)
-        places = places.long()
+    def draw_choosing(
+        self, harder: Int[Tensor, " n"], batch_size: int, generator: Generator
+    ) -> Batch:
+        """As `draw`, with `CHOSEN` of the batch from the harder ones, and with late timesteps."""
+        batch = self.draw(batch_size, generator)
+        count = int(CHOSEN * batch_size) if len(harder) else 0
+        rows = harder[torch.randint(len(harder) or 1, (count,), generator=generator)]
+        # Timesteps stand in order, so every few places one is taken.
+        places = ((torch.arange(count) + 0.5) * batch_size / max(1, count)).long()
         x0, ids = batch["x0"].clone(), batch["input_ids"].clone()
         x0[places], ids[places] = self.latents[rows], self.input_ids[rows]
         last = self.num_train_timesteps
@@ -86,15 +94,22 @@ def prepare(seed: int, num_steps: int) -> Job:
         learning.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True
     )
 
+    scheduler = LambdaLR(optimizer, trapezoid(num_steps))
+
+    def draw(batch_size: int, generator: Generator) -> Batch:
+        first_half = scheduler.last_epoch < num_steps // 2
+        harder = examples.saying_where if first_half else examples.two
+        return examples.draw_choosing(harder, batch_size, generator)
+
     def whole(weights: Any) -> TextToImage:
         return replace(pipe, unet=weights["unet"], text_encoder=weights["text_encoder"])
 
     return Job(
         learning,
         optimizer,
-        examples.draw,
+        draw,
         lambda batch: losses(pipe, batch),
-        scheduler=LambdaLR(optimizer, trapezoid(num_steps)),
+        scheduler=scheduler,
         ema_decay=0.999,
         max_grad_norm=1.0,
         frozen=(pipe.vae,),
