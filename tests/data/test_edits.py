@@ -1,5 +1,7 @@
 """Small changes to scenes, and what becomes of their captions."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -93,3 +95,21 @@ def test_one_object_cannot_exchange_anything(edit, refusal):
 def test_without_a_relation_there_is_none_to_turn(refusal):
     with refusal("expected one with a relation"):
         edits.turn_relation(ONE)
+
+
+def test_sides_are_exchanged_word_by_word_and_back_again():
+    said = "a small red ring to the left of a star, on a dark background"
+    turned = "a small red ring to the right of a star, on a dark background"
+    assert edits.exchange_sides(said) == turned
+    assert edits.exchange_sides(turned) == said
+
+
+@pytest.mark.parametrize("seed", range(2**31, 2**31 + 40))
+def test_exchanging_sides_turns_relation_or_place_and_nothing_else(seed):
+    claims = captions.read(captions.describe(scenes.scene(seed), seed))
+    turned = captions.read(edits.exchange_sides(captions.describe(scenes.scene(seed), seed)))
+    sideways = claims.relation in ("left of", "right of", "above", "below")
+    expected = scenes.INVERSE[claims.relation] if sideways else claims.relation
+    other = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
+    place = other.get(claims.place, claims.place)
+    assert turned == dataclasses.replace(claims, relation=expected, place=place)

@@ -1,11 +1,16 @@
-"""Small changes to a scene: what hard negatives and minimal pairs are made of.
+"""Small changes to a scene or a caption: what hard negatives and minimal pairs are made of.
 
 Described with the same seed, a scene and its changed self differ in the changed words only.
 """
 
+import re
 from dataclasses import replace
 
 from edudiff.data.scenes import INVERSE, Object, Scene
+
+SIDES = {"left": "right", "top": "bottom", "above": "below", "over": "under"}
+SIDES |= {there: here for here, there in SIDES.items()}
+"""Words for a side or a direction, and the word for the opposite one."""
 
 
 def recolour(scene: Scene, index: int, colour: str) -> Scene:
@@ -53,6 +58,14 @@ def turn_relation(scene: Scene) -> Scene:
     if scene.relation is None:
         raise ValueError("scene: expected one with a relation, got one without")
     return replace(scene, relation=INVERSE[scene.relation])
+
+
+def exchange_sides(caption: str) -> str:
+    """The caption with "left" for "right", "above" for "below", and so on.
+
+    A caption without such words stays as it is.
+    """
+    return re.sub(r"\w+", lambda word: SIDES.get(word[0], word[0]), caption)
 
 
 def _two(scene: Scene) -> tuple[Object, ...]:
