@@ -119,4 +119,4 @@ def prepare(seed: int, num_steps: int) -> Job:
     )
 
 
-RECIPE = Recipe("stable-diffusion-words", num_steps=7000, batch_size=64, prepare=prepare)
+RECIPE = Recipe("stable-diffusion-words", num_steps=6500, batch_size=64, prepare=prepare)
