@@ -15,6 +15,7 @@ NEEDED = {
     "11-stable-diffusion": ["stable-diffusion"],
     "12-sdxl": ["sdxl", "stable-diffusion", "sdxl-refiner"],
     "13-beyond-sdxl": ["stable-diffusion-3"],
+    "16-lora": ["stable-diffusion"],
 }
 CHOICE, FULL = 'SIZE = "auto"', 'SIZE = "full"'
 
