@@ -44,7 +44,8 @@ def test_it_answers_as_diffusers_with_the_same_state_dict(patch_size, qk_norm, s
     x, t, context, pooled = inputs(*sides)
     found, expected = ours(x, t, context, pooled), theirs(x, context, pooled, t).sample
     assert expected.std() > 0.1
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    scale = expected.abs().max().item()
+    torch.testing.assert_close(found, expected, atol=1e-5 * max(1.0, scale), rtol=0)
 
 
 def test_stable_diffusion_3_medium_has_two_billion_parameters_as_in_diffusers():

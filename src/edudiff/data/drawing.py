@@ -67,7 +67,7 @@ def draw(
     pictures = _grey(scenes, xs, ys, pixels)[:, None].expand(-1, 3, -1, -1).contiguous()
     for rows, shape, place, colours in _layers(scenes):
         covered = _coverage(shape, place, xs[rows], ys[rows], pixels[rows])[:, None]
-        pictures[rows] = torch.lerp(pictures[rows], colours[:, :, None, None], covered)
+        pictures[rows] = _mix(pictures[rows], colours[:, :, None, None], covered)
     return pictures.mul_(2).sub_(1)
 
 
@@ -128,7 +128,17 @@ def _grey(
         phase = along[striped] * NUM_STRIPES
         ramp = (phase - phase.floor() - 0.5).abs() - 0.25  # > 0 in one stripe, < 0 in the other
         share[striped] = (0.5 + ramp * pixels[striped] / NUM_STRIPES).clamp(0, 1)
-    return torch.lerp(levels[:, 0], levels[:, 1], share)
+    return _mix(levels[:, 0], levels[:, 1], share)
+
+
+def _mix(
+    below: Float[Tensor, "..."], above: Float[Tensor, "..."], share: Float[Tensor, "..."]
+) -> Float[Tensor, "..."]:
+    """From `below`, where the share is 0, to `above`, where it is 1.
+
+    `torch.lerp` multiplies and adds in one rounding on some processors and in two on others.
+    """
+    return below + share * (above - below)
 
 
 def _step(background: Background) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 A distance is below 0 inside, above 0 outside, and measured in units of the object's radius. Near
 the outline it is the true distance, which is all that a smooth edge needs. Only +, −, ×, ÷, √,
 minimum and maximum are used: every machine rounds those alike, so the same scene is the same
-picture everywhere.
+picture everywhere. (PyTorch's √ does so to its last bit but one only; see `_length`.)
 """
 
 import math
@@ -16,9 +16,19 @@ from torch import Tensor
 Outline = Callable[[Float[Tensor, "..."], Float[Tensor, "..."]], Float[Tensor, "..."]]
 
 
+def _length(x: Float[Tensor, "..."], y: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """The distance from the origin, in single precision the nearest number to the true root.
+
+    The root is taken in double precision: that of single precision differs between processors in
+    its last bit, which once moved a pixel by a grey level.
+    """
+    squared = x * x + y * y
+    return squared.double().sqrt().to(squared.dtype)
+
+
 def circle(x: Float[Tensor, "..."], y: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Signed distance to a circle of radius 0.95."""
-    return (x * x + y * y).sqrt() - 0.95
+    return _length(x, y) - 0.95
 
 
 def square(x: Float[Tensor, "..."], y: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -52,7 +62,7 @@ def cross(x: Float[Tensor, "..."], y: Float[Tensor, "..."]) -> Float[Tensor, "..
 
 def ring(x: Float[Tensor, "..."], y: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Signed distance to a ring between the radii 0.48 and 1."""
-    return ((x * x + y * y).sqrt() - 0.74).abs() - 0.26
+    return (_length(x, y) - 0.74).abs() - 0.26
 
 
 def diamond(x: Float[Tensor, "..."], y: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -68,15 +78,15 @@ def hexagon(x: Float[Tensor, "..."], y: Float[Tensor, "..."]) -> Float[Tensor, "
 
 def crescent(x: Float[Tensor, "..."], y: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Signed distance to a crescent that opens to the right."""
-    disc = (x * x + y * y).sqrt() - 1
-    bite = ((x - 0.55) * (x - 0.55) + y * y).sqrt() - 0.75
+    disc = _length(x, y) - 1
+    bite = _length(x - 0.55, y) - 0.75
     return torch.maximum(disc, -bite)
 
 
 def heart(x: Float[Tensor, "..."], y: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Signed distance to a heart: two discs and the corner of a square below them."""
     x = x.abs()
-    lobe = ((x - 0.46) * (x - 0.46) + (y + 0.38) * (y + 0.38)).sqrt() - 0.54
+    lobe = _length(x - 0.46, y + 0.38) - 0.54
     corner = torch.maximum(x + y - 0.8437, x - y - 0.84) * math.sqrt(0.5)
     return torch.minimum(lobe, torch.maximum(corner, -y - 0.38))
 
