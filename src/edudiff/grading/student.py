@@ -54,11 +54,17 @@ class Channel:
             os._exit(0)
 
     def clear_away(self) -> None:
-        """End what a cell has started and left, so that the next one finds room for its own."""
+        """End what a cell has started and left, so that the next one finds room for its own.
+
+        It is gone when this returns: what it held must not be counted against the next cell.
+        """
         self.only_once()
         if self.alone:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(-1, signal.SIGKILL)  # all that may be reached, but not this process
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-1, 0):
+                    pass
 
     def receive(self) -> Message | None:
         """The next message; None if there will be none."""
