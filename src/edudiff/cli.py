@@ -13,7 +13,9 @@ from edudiff.commands.numbers import seed, whole_number
 
 RECIPES = {
     "vae": "edudiff.training.recipes.tiny_vae",
+    "vae-more": "edudiff.training.recipes.tiny_vae_more",
     "clip": "edudiff.training.recipes.tiny_clip",
+    "clip-vision": "edudiff.training.recipes.tiny_clip_vision",
     "stable-diffusion-vae": "edudiff.training.recipes.tiny_sd_vae",
     "stable-diffusion-decoder": "edudiff.training.recipes.tiny_sd_decoder",
     "stable-diffusion": "edudiff.training.recipes.tiny_sd",

@@ -59,6 +59,31 @@ def reconstruction_loss(
     return pixels.mean() + EDGE_WEIGHT * edges
 
 
+def loss_terms(model: AutoencoderKL, batch: Batch, weight: float) -> dict[str, Tensor]:
+    """The loss of a variational autoencoder, and its two parts.
+
+    Args:
+        model: what learns.
+        batch: see `with_noise`.
+        weight: how much more the pixels of objects count.
+    """
+    posterior = model.encode(batch["pictures"])
+    x_hat = model.decode(posterior.sample(batch["noise"])).float()
+    reconstruction = reconstruction_loss(x_hat, batch["pictures"], weight)
+    kl = posterior.kl().mean() / batch["noise"][0].numel()
+    loss = reconstruction + KL_WEIGHT * kl
+    return {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+
+
+def with_noise(
+    model: AutoencoderKL, pictures: Float[Tensor, " b 3 size size"], generator: Generator
+) -> Batch:
+    """Pictures, and the noise by which their latents are drawn."""
+    side = SIZE // model.downsampling_factor
+    noise = torch.randn(len(pictures), model.latent_channels, side, side, generator=generator)
+    return {"pictures": pictures, "noise": noise}
+
+
 def random_pictures(count: int, size: int, generator: Generator) -> Float[Tensor, " b 3 size size"]:
     """Pictures of training scenes, other ones every time."""
     seeds = torch.randint(FIRST_TEST_SEED, (count,), generator=generator).tolist()
@@ -136,18 +161,10 @@ def prepare(seed: int, num_steps: int) -> Job:
     )
 
     def draw(batch_size: int, generator: Generator) -> Batch:
-        side = SIZE // model.downsampling_factor
-        noise = torch.randn(batch_size, model.latent_channels, side, side, generator=generator)
-        return {"pictures": random_pictures(batch_size, SIZE, generator), "noise": noise}
+        return with_noise(model, random_pictures(batch_size, SIZE, generator), generator)
 
     def losses(batch: Batch) -> dict[str, Tensor]:
-        posterior = model.encode(batch["pictures"])
-        x_hat = model.decode(posterior.sample(batch["noise"])).float()
-        weight = OBJECT_WEIGHT if scheduler.last_epoch >= half else 1.0
-        reconstruction = reconstruction_loss(x_hat, batch["pictures"], weight)
-        kl = posterior.kl().mean() / batch["noise"][0].numel()
-        loss = reconstruction + KL_WEIGHT * kl
-        return {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+        return loss_terms(model, batch, OBJECT_WEIGHT if scheduler.last_epoch >= half else 1.0)
 
     return Job(
         model,
