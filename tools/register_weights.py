@@ -46,11 +46,14 @@ def take(runs: Sequence[Path], folder: Path) -> None:
 
 
 def joined_log(runs: Sequence[Path]) -> str:
-    """The logs one after the other, steps and seconds counted on; one line of quality, the last."""
+    """The logs one after the other, steps and seconds counted on.
+
+    Each ends with its line of quality, so that the whole tells what every training has brought.
+    """
     lines: list[dict] = []
     for run in runs:
-        lines = [line for line in lines if "quality" not in line]
-        before = lines[-1] if lines else {"step": 0, "seconds": 0}
+        timed = [line for line in lines if "seconds" in line]
+        before = timed[-1] if timed else {"step": 0, "seconds": 0}
         for text in (run / "log.jsonl").read_text(encoding="utf-8").splitlines():
             line = json.loads(text)
             counted = {key: line[key] + before[key] for key in ("step", "seconds") if key in line}
