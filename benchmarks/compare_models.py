@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from edudiff.checkpoints import registry
 from edudiff.data import captions, drawing, points, scenes
 from edudiff.diffusion import samplers
 from edudiff.evaluation import comparison, distances, panel
@@ -162,8 +163,10 @@ def control_row(name: str, judges: Panel, asked: Asked) -> dict[str, Any]:
 
 
 def picture_row(name: str, judges: Panel, asked: Asked) -> dict[str, Any]:
-    """A row of the first table."""
-    return (control_row if name in CONTROLS else model_row)(name, judges, asked)
+    """A row of the first table, and which weights it was made with; CLIP's are the judge's."""
+    taking_part = ["tiny-clip"] if name in CONTROLS else ["tiny-clip", contest.weights_of(name)]
+    row = (control_row if name in CONTROLS else model_row)(name, judges, asked)
+    return row | {"weights": registry.digest(*taking_part)}
 
 
 # The early chapters' models, which draw points on the plane

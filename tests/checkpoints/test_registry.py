@@ -37,6 +37,16 @@ def test_a_fingerprint_is_the_size_and_the_sha256(tmp_path):
     }
 
 
+def test_a_digest_tells_one_set_of_weights_from_another(root):
+    before = registry.digest("tiny-vae", root=root)
+    assert len(before) == 16 and registry.digest("tiny-vae", "tiny-vae", root=root) != before
+    save_file({"weight": torch.randn(50)}, root / "weights" / "tiny-vae" / WEIGHTS)
+    register_weights.register(root)
+    assert registry.digest("tiny-vae", root=root) != before
+    with pytest.raises(ValueError, match="tiny-cat"):
+        registry.digest("tiny-cat", root=root)
+
+
 def test_what_loaders_read_is_in_the_table_also_in_folders_below(root):
     folder = root / "weights" / "tiny-vae"
     (folder / "tokenizer").mkdir()

@@ -1,6 +1,8 @@
 import pytest
 
+from edudiff.checkpoints import registry
 from edudiff.evaluation import comparison
+from edudiff.training.recipes import contest
 
 ROWS = {
     "good": {"kind": "model", "one": [9, 10], "clip_score": 2.0, "frechet": 0.5},
@@ -70,3 +72,12 @@ def test_the_shipped_table_has_every_measure_for_every_model():
             assert comparison.number(row, measure) >= 0, (name, measure)
         if row["kind"] != "control":
             assert row["seconds"] > 0 and row["parameters"] > 0, name
+
+
+def test_the_table_was_measured_with_the_weights_that_are_shipped():
+    old = []
+    for name, row in comparison.read()["models"].items():
+        own = [] if row["kind"] == "control" else [contest.weights_of(name)]
+        if row["weights"] != registry.digest("tiny-clip", *own):
+            old.append(name)
+    assert old == [], f"python benchmarks/compare_models.py --only {old}"

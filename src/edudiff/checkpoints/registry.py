@@ -51,6 +51,19 @@ def read_table(root: Path = ROOT) -> Table:
     return json.loads((root / "registry.json").read_text(encoding="utf-8"))
 
 
+def digest(*names: str, root: Path = ROOT) -> str:
+    """Sixteen hex digits that say which weights these are: others if any of their files differs.
+
+    What was measured with weights keeps it, so that it is noticed when they have changed since.
+
+    Raises:
+        ValueError: for a name that is not in the table.
+    """
+    table = read_table(root)
+    files = [checks.choose("weights", name, table) for name in names]
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def fingerprints(folder: Path) -> dict[str, Fingerprint]:
     """What the table must say about a folder: the fingerprint of each file that loaders read."""
     files = sorted(file for file in folder.rglob("*") if file.suffix in LOADED)

@@ -180,9 +180,14 @@ CONTESTANTS: dict[str, Callable[[], Contestant]] = {
     "tiny-dalle": _dalle,
     "tiny-mdm": _matryoshka,
 }
-"""In the order of the book's chapters."""
+"""In the order of the book's chapters. A name begins with that of its weights."""
 
 WEIGHTS = ("tiny-sd", "tiny-sdxl", "tiny-dit", "tiny-dalle", "tiny-mdm")
+
+
+def weights_of(name: str) -> str:
+    """The name of the weights that a contestant draws with."""
+    return name.replace(",", " ").split()[0]
 
 
 def enter(name: str) -> Contestant:
