@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import webdataset
 
 from edudiff.data import shards
 from edudiff.data.shards import Sample
@@ -34,6 +35,20 @@ def test_what_is_written_is_read_in_its_order(written):
     assert [path.name for path in written] == ["000000.tar", "000001.tar", "000002.tar"]
     assert [len(list(shards.read([path]))) for path in written] == [4, 4, 2]
     assert list(shards.read(written)) == SAMPLES
+
+
+def test_webdataset_reads_them(written):
+    theirs = webdataset.WebDataset([str(path) for path in written], shardshuffle=False)
+    found = [Sample(each["__key__"], {"png": each["png"], "txt": each["txt"]}) for each in theirs]
+    assert found == SAMPLES
+
+
+def test_those_that_webdataset_writes_are_read(tmp_path):
+    path = tmp_path / "theirs.tar"
+    with webdataset.TarWriter(str(path), encoder=False) as theirs:
+        for each in SAMPLES:
+            theirs.write({"__key__": each.key, **each.files})
+    assert list(shards.read([path])) == SAMPLES
 
 
 def test_any_tar_program_reads_them(written):
