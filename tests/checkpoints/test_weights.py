@@ -224,7 +224,8 @@ FLOORS = [
     ("tiny-sdxl", "inside_0", 0.97),
     ("tiny-sdxl/vae", "psnr", 33.0),
     ("tiny-dalle", "colour", 0.75),
-    ("tiny-dit", "colour", 0.76),
+    ("tiny-dit", "one", 0.13),
+    ("tiny-dit", "colour", 0.83),
     ("tiny-mdm", "colour_64", 0.83),
     ("tiny-dalle/vqvae", "kept", 0.6),
 ]
