@@ -208,8 +208,8 @@ def test_the_card_gives_the_figures_of_the_log(name):
 # What the shipped weights must never fall below, and what they shall reach, by their logs, which
 # are measured again above. A target that is reached turns its line red: then it becomes the floor.
 FLOORS = [
-    ("tiny-vae", "psnr", 28.0),
-    ("tiny-vae", "kept", 0.93),
+    ("tiny-vae", "psnr", 38.0),
+    ("tiny-vae", "kept", 0.95),
     ("tiny-clip", "retrieval", 0.95),
     ("tiny-clip", "colour", 0.99),
     ("tiny-clip", "shape", 0.97),
