@@ -162,7 +162,7 @@ def test_an_interruption_of_another_command_promises_nothing(monkeypatch, capsys
         (["--help"], "demo"),
         (["demo", "--help"], "pip install gradio"),
         (["generate", "--help"], "--all-resolutions"),
-        (["train", "--help"], "vae, clip"),
+        (["train", "--help"], "what to train: vae"),
         (["generate", "--help"], "--guidance"),
     ],
 )
