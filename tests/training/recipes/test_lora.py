@@ -58,7 +58,7 @@ def trained(pictures, tmp_path_factory):
 
 def test_it_measures_before_and_after(trained):
     out, quality = trained
-    assert set(quality) == {"held_out_before", "held_out", "oracle_before", "oracle"}
+    assert set(quality) == {"held_out_before", "held_out", "old_right_before", "old_right"}
     assert 0 < quality["held_out"] != quality["held_out_before"] > 0
     assert read(out / "log.jsonl")[-1]["quality"] == quality
 

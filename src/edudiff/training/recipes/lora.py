@@ -110,7 +110,7 @@ def measure(
     """What has changed: each number without the LoRA ("…_before") and with it.
 
     Returns:
-        "held_out": the mean error on pictures held out, if there are any; "oracle", for the
+        "held_out": the mean error on pictures held out, if there are any; "old_right", for the
         shipped base: the share of fixed captions, none of them of these pictures, of which the
         picture shows everything. If it falls, old things are being forgotten.
     """
@@ -122,7 +122,7 @@ def measure(
         if is_shipped(examples.asked.base):
             prompts = tiny_sd.test_captions(num_prompts or NUM_PROMPTS)
             verdicts = tiny_sd.judge(pipe, prompts)
-            found[f"oracle{ending}"] = sum(v.all for v in verdicts) / len(verdicts)
+            found[f"old_right{ending}"] = sum(v.all for v in verdicts) / len(verdicts)
     return found
 
 
