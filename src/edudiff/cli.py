@@ -21,6 +21,7 @@ RECIPES = {
     "stable-diffusion": "edudiff.training.recipes.tiny_sd",
     "stable-diffusion-more": "edudiff.training.recipes.tiny_sd_more",
     "stable-diffusion-words": "edudiff.training.recipes.tiny_sd_words",
+    "stable-diffusion-places": "edudiff.training.recipes.tiny_sd_places",
     "controlnet": "edudiff.training.recipes.tiny_controlnet",
     "sdxl": "edudiff.training.recipes.tiny_sdxl",
     "sdxl-decoder": "edudiff.training.recipes.tiny_sdxl_decoder",

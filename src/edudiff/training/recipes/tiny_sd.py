@@ -143,6 +143,7 @@ class Examples:
         within = torch.arange(batch_size) + torch.rand(batch_size, generator=generator)
         dropped = torch.rand(batch_size, 1, generator=generator) < DROPPED
         return {
+            "rows": rows,
             "x0": self.latents[rows],
             "input_ids": torch.where(dropped, self.no_text, self.input_ids[rows]),
             "t": (within / batch_size * self.num_train_timesteps).long(),

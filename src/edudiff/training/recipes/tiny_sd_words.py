@@ -9,7 +9,7 @@ they occur, in the second those with two objects; late timesteps always more oft
 how a picture is laid out is decided while hardly anything of it can be seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -60,12 +60,12 @@ class Examples(tiny_sd.Examples):
         rows = harder[torch.randint(len(harder) or 1, (count,), generator=generator)]
         # Timesteps stand in order, so every few places one is taken.
         places = ((torch.arange(count) + 0.5) * batch_size / max(1, count)).long()
-        x0, ids = batch["x0"].clone(), batch["input_ids"].clone()
-        x0[places], ids[places] = self.latents[rows], self.input_ids[rows]
+        x0, ids, every = (batch[key].clone() for key in ("x0", "input_ids", "rows"))
+        x0[places], ids[places], every[places] = self.latents[rows], self.input_ids[rows], rows
         last = self.num_train_timesteps
         evenly = (batch["t"] + torch.rand(batch_size, generator=generator)) / last
         t = (evenly**LATENESS * last).long().clamp(max=last - 1)
-        return {**batch, "x0": x0, "input_ids": ids, "t": t}
+        return {**batch, "x0": x0, "input_ids": ids, "rows": every, "t": t}
 
 
 def read(text_encoder: TextTransformer, input_ids: Tensor) -> Tensor:
@@ -73,7 +73,9 @@ def read(text_encoder: TextTransformer, input_ids: Tensor) -> Tensor:
     return text_encoder(input_ids).last_hidden_state
 
 
-def losses(pipe: TextToImage, batch: Batch) -> dict[str, Tensor]:
+def losses(
+    pipe: TextToImage, batch: Batch, read: Callable[..., Tensor] = read
+) -> dict[str, Tensor]:
     """The loss, and what it would be if timesteps were spread evenly, to compare with `tiny_sd`."""
     errors = tiny_sd.denoising_errors(pipe, batch, read)
     share = (batch["t"] + 0.5) / pipe.schedule.num_train_timesteps
