@@ -209,7 +209,7 @@ def test_the_card_gives_the_figures_of_the_log(name):
 # are measured again above. A target that is reached turns its line red: then it becomes the floor.
 FLOORS = [
     ("tiny-vae", "psnr", 38.0),
-    ("tiny-vae", "kept", 0.96),
+    ("tiny-vae", "kept", 0.98),
     ("tiny-clip", "retrieval", 0.95),
     ("tiny-clip", "colour", 0.99),
     ("tiny-clip", "shape", 0.97),
@@ -230,7 +230,6 @@ FLOORS = [
     ("tiny-dalle/vqvae", "kept", 0.6),
 ]
 TARGETS = [
-    ("tiny-vae", "kept", 0.98),
     ("tiny-sd", "one", 0.9),
     ("tiny-sd", "two", 0.75),
 ]
