@@ -216,7 +216,7 @@ FLOORS = [
     ("tiny-sd/vae", "psnr", 28.0),
     ("tiny-sd/vae", "kept_disturbed", 0.75),
     ("tiny-sd", "one", 0.7),
-    ("tiny-sd", "two", 0.16),
+    ("tiny-sd", "two", 0.34),
     ("tiny-controlnet", "control", 0.93),
     ("tiny-controlnet", "one", 0.78),
     ("tiny-sdxl", "one", 0.6),
@@ -226,7 +226,9 @@ FLOORS = [
     ("tiny-dalle", "colour", 0.75),
     ("tiny-dit", "one", 0.13),
     ("tiny-dit", "colour", 0.83),
-    ("tiny-mdm", "colour_64", 0.83),
+    ("tiny-sd", "relation", 0.8),
+    ("tiny-mdm", "all_64", 0.18),
+    ("tiny-mdm", "colour_64", 0.9),
     ("tiny-dalle/vqvae", "kept", 0.6),
 ]
 TARGETS = [
