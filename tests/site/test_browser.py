@@ -86,3 +86,11 @@ def test_axe_finds_enough_contrast_in_the_dark(page, look, served):
 def test_nothing_is_wider_than_a_telephone(page, look, served):
     with look(served(page), viewport={"width": 390, "height": 844}) as seen:
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_its_title_is_seen_when_all_pages_are_printed_as_one(chapter, look):
+    """The theme hides a page's first title on paper; `tools/single_page.py` has no other."""
+    with look(chapter.path.as_uri()) as seen:
+        seen.page.evaluate("document.querySelector('article').classList.add('edudiff-page')")
+        seen.page.emulate_media(media="print")
+        assert seen.page.locator("article h1").first.is_visible()
