@@ -25,16 +25,20 @@ from edudiff.training.run import run
 EVERY = Every(log=1, sample=2, checkpoint=2)
 
 
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
-    """Eight scenes in colours that the base has never seen them in."""
-    root, rows = tmp_path_factory.mktemp("pictures"), []
-    for seed in range(8):
+def turned_round(root: Path, seeds: range) -> Pictures:
+    """Scenes in colours that the base has never seen them in."""
+    rows = []
+    for seed in seeds:
         to_image(-drawing.draw([scenes.scene(seed)], 64)[0]).save(root / f"{seed}.png")
         text = captions.describe(scenes.scene(seed), seed)
         rows.append(json.dumps({"file_name": f"{seed}.png", "text": text}))
     (root / "metadata.jsonl").write_text("\n".join(rows))
     return lora_pictures.open_pictures(root)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
+    return turned_round(tmp_path_factory.mktemp("pictures"), range(8))
 
 
 def asked(**options: object) -> LoRASettings:
@@ -131,16 +135,19 @@ def test_a_base_that_has_changed_is_not_passed_over(pictures, tmp_path):
 
 
 @pytest.mark.parametrize("targets", [["to_q", "to_v"], ["all-linear"]])
-def test_thirty_steps_lower_the_error_of_few_matrices_on_unseen_pictures_too(pictures, targets):
+def test_thirty_steps_lower_the_error_of_few_matrices_on_unseen_pictures_too(
+    pictures, tmp_path, targets
+):
     settings = asked(num_steps=30, rate=2e-3, targets=targets)
     job = lora.prepare(settings, pictures)
     pipe = text_to_image.load(registry.path("tiny-sd"))
-    examples = lora.Examples(pipe, pictures, settings)
+    others = lora.Examples(pipe, turned_round(tmp_path, range(100, 124)), settings)
     seen = job.draw(32, torch.Generator().manual_seed(1000))
+    unseen = others.draw(64, torch.Generator().manual_seed(1000))
 
     def errors(pipe: text_to_image.TextToImage) -> list[float]:
         with torch.no_grad():
-            return [errors_of(pipe, seen).mean().item(), lora.held_out_error(pipe, examples)]
+            return [errors_of(pipe, batch).mean().item() for batch in (seen, unseen)]
 
     before = errors(pipe)
     for step in range(30):
@@ -149,8 +156,7 @@ def test_thirty_steps_lower_the_error_of_few_matrices_on_unseen_pictures_too(pic
         job.optimizer.step()
     after = errors(replace(pipe, unet=job.frozen[2]))
     assert after[0] < 0.85 * before[0]
-    if targets == ["to_q", "to_v"]:  # with all layers seven pictures are soon learnt by heart
-        assert after[1] < 0.99 * before[1]
+    assert after[1] < 0.92 * before[1]
 
 
 def test_interrupted_and_begun_again_it_ends_with_the_same_bits(pictures, tmp_path, monkeypatch):

