@@ -8,27 +8,21 @@ word speaks of. The layer is thrown away; what stays are words that know where t
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Generator, Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from edudiff.checkpoints import registry
 from edudiff.data import mentions, scenes
 from edudiff.data.drawing import PALETTE
 from edudiff.data.shapes import OUTLINES
 from edudiff.layers.attention import write_out
-from edudiff.pipelines.saving import save
 from edudiff.pipelines.text_to_image import TextToImage, load
 from edudiff.training.job import Batch, Job, Recipe
-from edudiff.training.rates import trapezoid
 from edudiff.training.recipes import tiny_sd, tiny_sd_words
 
-LEARNING_RATE = 4e-4
 LESSON_WEIGHT = 0.1
 COLOURS, SHAPES = tuple(PALETTE), tuple(OUTLINES)
 UNIT = 0.25
@@ -120,26 +114,15 @@ def prepare(seed: int, num_steps: int) -> Job:
     lesson = Lesson(pipe.text_encoder.embeddings.token_embedding.embedding_dim)
     learning = nn.ModuleDict(
         {"unet": pipe.unet, "text_encoder": pipe.text_encoder, "lesson": lesson}
-    ).float()
-    optimizer = torch.optim.AdamW(
-        learning.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True
     )
-
-    def whole(weights: Any) -> TextToImage:
-        return replace(pipe, unet=weights["unet"], text_encoder=weights["text_encoder"])
-
-    return Job(
+    return tiny_sd_words.make_job(
+        pipe,
         learning,
-        optimizer,
-        lambda batch_size, generator: examples.draw_choosing(examples.two, batch_size, generator),
+        lambda step, batch_size, generator: examples.draw_choosing(
+            examples.two, batch_size, generator
+        ),
         lambda batch: losses(pipe, lesson, batch),
-        scheduler=LambdaLR(optimizer, trapezoid(num_steps)),
-        ema_decay=0.999,
-        max_grad_norm=1.0,
-        frozen=(pipe.vae,),
-        sample=lambda weights: tiny_sd.draw_samples(whole(weights)),
-        measure=lambda weights: tiny_sd.measure(whole(weights)),
-        export=lambda weights, folder: save(whole(weights), folder),
+        num_steps,
     )
 
 

@@ -83,25 +83,30 @@ def losses(
     return {"loss": errors.mean(), "even": (even * errors).mean()}
 
 
-def prepare(seed: int, num_steps: int) -> Job:
-    """Take the shipped U-Net and text encoder, and what trains both on scenes not seen yet."""
-    torch.manual_seed(seed)
-    pipe = load(registry.path("tiny-sd"))
-    write_out(pipe.unet)
-    first = tiny_sd.NUM_SCENES * (3 + seed)
-    seeds = range(first, first + min(tiny_sd.NUM_SCENES, tiny_sd.CHUNK * num_steps))
-    examples = Examples(pipe, seeds)
-    learning = nn.ModuleDict({"unet": pipe.unet, "text_encoder": pipe.text_encoder}).float()
+def make_job(
+    pipe: TextToImage,
+    learning: nn.ModuleDict,
+    draw: Callable[[int, int, Generator], Batch],
+    losses: Callable[[Batch], dict[str, Tensor]],
+    num_steps: int,
+) -> Job:
+    """Everything that trains a pipeline's U-Net and text encoder together.
+
+    Args:
+        pipe: whose autoencoder stays as it is.
+        learning: "unet" and "text_encoder", and whatever else learns beside them.
+        draw: (steps done, batch size, generator) → a batch.
+        losses: of a batch; "loss" is descended.
+        num_steps: steps in all.
+    """
     optimizer = torch.optim.AdamW(
-        learning.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+        learning.float().parameters(),
+        lr=LEARNING_RATE,
+        betas=(0.9, 0.99),
+        weight_decay=0.01,
+        fused=True,
     )
-
     scheduler = LambdaLR(optimizer, trapezoid(num_steps))
-
-    def draw(batch_size: int, generator: Generator) -> Batch:
-        first_half = scheduler.last_epoch < num_steps // 2
-        harder = examples.saying_where if first_half else examples.two
-        return examples.draw_choosing(harder, batch_size, generator)
 
     def whole(weights: Any) -> TextToImage:
         return replace(pipe, unet=weights["unet"], text_encoder=weights["text_encoder"])
@@ -109,8 +114,8 @@ def prepare(seed: int, num_steps: int) -> Job:
     return Job(
         learning,
         optimizer,
-        draw,
-        lambda batch: losses(pipe, batch),
+        lambda batch_size, generator: draw(scheduler.last_epoch, batch_size, generator),
+        losses,
         scheduler=scheduler,
         ema_decay=0.999,
         max_grad_norm=1.0,
@@ -119,6 +124,23 @@ def prepare(seed: int, num_steps: int) -> Job:
         measure=lambda weights: tiny_sd.measure(whole(weights)),
         export=lambda weights, folder: save(whole(weights), folder),
     )
+
+
+def prepare(seed: int, num_steps: int) -> Job:
+    """Take the shipped U-Net and text encoder, and what trains both on scenes not seen yet."""
+    torch.manual_seed(seed)
+    pipe = load(registry.path("tiny-sd"))
+    write_out(pipe.unet)
+    first = tiny_sd.NUM_SCENES * (3 + seed)
+    seeds = range(first, first + min(tiny_sd.NUM_SCENES, tiny_sd.CHUNK * num_steps))
+    examples = Examples(pipe, seeds)
+    learning = nn.ModuleDict({"unet": pipe.unet, "text_encoder": pipe.text_encoder})
+
+    def draw(step: int, batch_size: int, generator: Generator) -> Batch:
+        harder = examples.saying_where if step < num_steps // 2 else examples.two
+        return examples.draw_choosing(harder, batch_size, generator)
+
+    return make_job(pipe, learning, draw, lambda batch: losses(pipe, batch), num_steps)
 
 
 RECIPE = Recipe("stable-diffusion-words", num_steps=6500, batch_size=64, prepare=prepare)
