@@ -1,5 +1,7 @@
 """Which object each word of a caption speaks of."""
 
+from dataclasses import replace
+
 import pytest
 
 from edudiff.data import captions, mentions, scenes, tokens
@@ -62,6 +64,14 @@ def test_objects_stand_in_the_order_of_the_caption():
             assert (objects[0].x < objects[1].x) == (claims.relation == "left of")
         turned += objects != scene.objects
     assert turned > 50
+
+
+def test_of_two_alike_the_relation_says_which_comes_first():
+    scene = next(s for s in map(scenes.scene, range(999)) if s.relation == "left of")
+    left, right = (replace(thing, colour="red", shape="star") for thing in scene.objects)
+    alike = replace(scene, objects=(left, right))
+    assert mentions.in_order(alike, "a red star left of a red star") == (left, right)
+    assert mentions.in_order(alike, "a red star right of a red star") == (right, left)
 
 
 def test_a_caption_of_another_scene_is_refused():
