@@ -8,6 +8,7 @@ that were drawn small or cut off have a low one, so that asking for a high one a
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from edudiff.checkpoints import registry
 from edudiff.data import captions, scenes, tokens, views
 from edudiff.evaluation import oracle
+from edudiff.evaluation.intervals import mean_interval
+from edudiff.evaluation.outlines import clear_outlines
 from edudiff.evaluation.sharpness import sharpness
 from edudiff.models.unet_transplant import transplant_unet
 from edudiff.pipelines import text_to_image_xl
@@ -101,14 +104,17 @@ def draw_samples(base: TextToImageXL, refiner: TextToImageXL) -> Float[Tensor, "
     return torch.cat([xl_quality.pictures_of(base, prompts), refined.float().cpu()])
 
 
-def measure(base: TextToImageXL, refiner: TextToImageXL, count: int = 256) -> dict[str, float]:
+def measure(base: TextToImageXL, refiner: TextToImageXL, count: int = 500) -> dict[str, float]:
     """How well the refiner does the last part of the way, and what becomes of the pictures.
 
     Returns:
         "loss_base" and "loss_refined": the mean squared error of v̂ on pictures that none of the
-        two has seen, over the timesteps that are the refiner's. "all", "shape" and "sharp", each
-        with "_base" and "_refined": in how many pictures all the caption says is seen, in how many
-        all its shapes are, and their mean sharpness; the same prompts, the same noise.
+        two has seen, over the timesteps that are the refiner's. "all", "shape", "outlines" and
+        "sharp", each with "_base" and "_refined": in how many pictures all the caption says is
+        seen, in how many all its shapes are, what share of the things in them has a clear outline,
+        and their mean sharpness; the same prompts, the same noise. "outlines_more": by how much the
+        refined ones have more of those, and "outlines_more_low" the lower end of its interval at
+        95 %.
     """
     found = {
         "loss_base": late_loss(base, count),
@@ -124,12 +130,16 @@ def measure(base: TextToImageXL, refiner: TextToImageXL, count: int = 256) -> di
         "base": xl_quality.pictures_of(base, prompts),
         "refined": torch.cat(refined).float().cpu(),
     }
+    clear = {name: clear_outlines(some) for name, some in pictures.items()}
     for name, some in pictures.items():
         verdicts = oracle.judge(some, prompts)
         found[f"all_{name}"] = sum(v.all for v in verdicts) / count
         found[f"shape_{name}"] = sum(bool(v["shape"]) for v in verdicts) / count
+        found[f"outlines_{name}"] = fmean(clear[name])
         found[f"sharp_{name}"] = sharpness(some).mean().item()
-    return found
+    pairs = zip(clear["base"], clear["refined"], strict=True)
+    more = mean_interval([now - before for before, now in pairs])
+    return found | {"outlines_more": more.mean, "outlines_more_low": more.low}
 
 
 @torch.no_grad()
