@@ -7,7 +7,7 @@ from edudiff.checkpoints import registry
 from edudiff.data import scenes
 from edudiff.diffusion.prediction import velocity
 from edudiff.pipelines import text_to_image, text_to_image_xl
-from edudiff.training.recipes import tiny_sd, tiny_sdxl
+from edudiff.training.recipes import tiny_sd, tiny_sdxl, tiny_sdxl_decoder
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +74,30 @@ def test_scenes_are_others_than_tiny_sds_and_than_those_of_tests():
     assert seeds[2].stop < scenes.FIRST_TEST_SEED
 
 
+def test_its_decoder_is_the_one_that_lets_blur_through(job):
+    vae, (_, other) = tiny_sdxl_decoder.load_shipped().state_dict(), job.frozen
+    assert all(weight.equal(vae[name]) for name, weight in other.state_dict().items())
+
+
+def test_harder_captions_and_late_timesteps_are_drawn_more_often(monkeypatch):
+    asked, examples = [], tiny_sdxl.Examples
+
+    def remember(*args, **options):
+        asked.append(options)
+        return examples(*args, **options)
+
+    monkeypatch.setattr(tiny_sdxl, "Examples", remember)
+    tiny_sdxl.prepare(0, num_steps=1)
+    assert asked == [{"chosen": tiny_sdxl.CHOSEN, "lateness": tiny_sdxl.LATENESS}]
+    assert 0 < tiny_sdxl.CHOSEN < 0.5 and 0 < tiny_sdxl.LATENESS < 1
+
+
 def test_what_is_exported_draws_as_before_to_half_precision(job, known, tmp_path):
     with torch.no_grad():
         job.export(job.network.eval(), tmp_path)
     torch.manual_seed(3)
-    ours = tiny_sdxl.with_weights(tiny_sdxl.make_pipe(known), job.network)
+    blank = tiny_sdxl.make_pipe(known, tiny_sdxl_decoder.load_shipped())
+    ours = tiny_sdxl.with_weights(blank, job.network)
     pictures = [
         text_to_image_xl.generate(each, ["a red star"], generator=seeded(), num_inference_steps=4)
         for each in (ours, text_to_image_xl.load(tmp_path))

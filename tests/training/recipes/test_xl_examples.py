@@ -64,3 +64,24 @@ def test_one_caption_in_ten_is_left_out(examples, pipe):
     ids = examples.draw(4000, torch.Generator().manual_seed(0))["input_ids"]
     left_out = (ids == tokens.unconditional(pipe.tokenizer_2)).all(dim=1)
     assert left_out.float().mean().item() == pytest.approx(0.1, abs=0.02)
+
+
+def test_so_many_of_each_batch_are_of_two_objects(examples, pipe):
+    half = Examples(pipe, SEEDS, chosen=0.5)
+    for bucket, same in zip(half.buckets, examples.buckets, strict=True):
+        said = pipe.tokenizer_2.batch_decode(bucket.input_ids, skip_special_tokens=True)
+        both = [k for k, one in enumerate(said) if len(captions.read(one).objects) == 2]
+        assert bucket.two.tolist() == both
+        assert same.latents.equal(bucket.latents)
+    for batch in batches(half, 20):
+        (bucket,) = (b for b in half.buckets if b.latents.shape[1:] == batch["x0"].shape[1:])
+        rows = [(bucket.latents == x0).flatten(1).all(1).nonzero().item() for x0 in batch["x0"]]
+        assert sum(row in bucket.two for row in rows) >= 4
+        assert bucket.time_ids[rows].equal(batch["time_ids"])
+
+
+def test_late_timesteps_are_more_often_asked_for(pipe):
+    few = Examples(pipe, range(8), shares={views.SQUARE: 1.0}, lateness=0.5)
+    t = few.draw(1000, torch.Generator().manual_seed(0))["t"]
+    assert (t < 500).float().mean() == pytest.approx(0.25, abs=0.01)
+    assert t.max() < 1000

@@ -4,7 +4,8 @@ Two text encoders speak to the U-Net. The first is that of the shipped Stable Di
 no more. SDXL's second one, OpenCLIP's largest, was finished too; ours is trained together with the
 U-Net, because no contrastive encoder as small as ours knows which object stands where. The U-Net
 starts from the shipped Stable Diffusion's weights, see `unet_transplant`: one transformer block on
-the finer level as there, two on the coarser one, and what is told of the picture's size.
+the finer level as there, two on the coarser one, and what is told of the picture's size. The
+decoder is the one that `tiny_sdxl_decoder` made: it learns nothing from this training either.
 """
 
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from edudiff.diffusion.prediction import training_target
 from edudiff.layers.attention import write_out
 from edudiff.models.unet import UNet
 from edudiff.models.unet_transplant import grown_text_encoder, transplant_unet
+from edudiff.models.vae import AutoencoderKL
 from edudiff.pipelines import text_to_image, text_to_image_xl
 from edudiff.pipelines.prompts_xl import read
 from edudiff.pipelines.saving_xl import save
@@ -32,7 +34,8 @@ from edudiff.pipelines.text_to_image import TextToImage
 from edudiff.pipelines.text_to_image_xl import TextToImageXL
 from edudiff.training.job import Batch, Job, Recipe
 from edudiff.training.rates import trapezoid
-from edudiff.training.recipes import tiny_sd, xl_quality
+from edudiff.training.recipes import tiny_sd, tiny_sdxl_decoder, xl_quality
+from edudiff.training.recipes.tiny_sd_words import CHOSEN, LATENESS
 from edudiff.training.recipes.xl_examples import CHUNK, Examples
 
 FIRST_SEED = 2**28
@@ -40,7 +43,7 @@ FIRST_SEED = 2**28
 
 NUM_SCENES = 49_152
 NUM_LAYERS, POOLED_DIM = 4, 128
-LEARNING_RATE = 6e-4
+LEARNING_RATE = 5e-4
 
 
 def make_unet(context_dim: int, *, num_layers: int = 2, num_time_ids: int = 6) -> UNet:
@@ -65,10 +68,14 @@ def make_unet(context_dim: int, *, num_layers: int = 2, num_time_ids: int = 6) -
     )
 
 
-def make_pipe(known: TextToImage) -> TextToImageXL:
+def make_pipe(known: TextToImage, vae: AutoencoderKL | None = None) -> TextToImageXL:
     """A pipeline after SDXL that begins where a trained Stable Diffusion stands.
 
     Random numbers are drawn for what is new.
+
+    Args:
+        known: the trained Stable Diffusion.
+        vae: another autoencoder with the same latents; its own if not given.
     """
     first = known.text_encoder
     second = grown_text_encoder(first, num_layers=NUM_LAYERS, projection_dim=POOLED_DIM)
@@ -85,7 +92,7 @@ def make_pipe(known: TextToImage) -> TextToImageXL:
         text_encoder=first,
         text_encoder_2=second,
         unet=unet,
-        vae=known.vae,
+        vae=known.vae if vae is None else vae,
         schedule=known.schedule,
         prediction_type=known.prediction_type,
         spacing=known.spacing,
@@ -134,7 +141,8 @@ def draw_samples(pipe: TextToImageXL) -> Float[Tensor, " b 3 h w"]:
 def prepare(seed: int, num_steps: int) -> Job:
     """Make the networks, the latents they learn from, and everything that trains them."""
     torch.manual_seed(seed)
-    pipe = make_pipe(text_to_image.load(registry.path("tiny-sd")))
+    vae = tiny_sdxl_decoder.load_shipped()
+    pipe = make_pipe(text_to_image.load(registry.path("tiny-sd")), vae)
     return make_job(pipe, training_seeds(0, num_steps), num_steps, LEARNING_RATE)
 
 
@@ -150,7 +158,7 @@ def make_job(pipe: TextToImageXL, seeds: range, num_steps: int, rate: float) -> 
         pipe.text_encoder.requires_grad_(False)
     write_out(pipe.unet)
     network = nn.ModuleDict({"unet": pipe.unet, "text_encoder_2": pipe.text_encoder_2}).train()
-    examples = Examples(pipe, seeds)
+    examples = Examples(pipe, seeds, chosen=CHOSEN, lateness=LATENESS)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
     )

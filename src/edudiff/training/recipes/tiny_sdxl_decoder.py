@@ -76,10 +76,15 @@ def prepare(seed: int, num_steps: int) -> Job:
     return tiny_sd_decoder.make_job(draw, pairs, measure, num_steps)
 
 
+def load_shipped() -> AutoencoderKL:
+    """The shipped weights."""
+    model = diffusers.AutoencoderKL.from_pretrained(registry.path("tiny-sdxl") / "vae")
+    return vae_bridge.from_diffusers(model)
+
+
 def measure_shipped() -> Mapping[str, float]:
     """The shipped weights' quality, measured again."""
-    model = diffusers.AutoencoderKL.from_pretrained(registry.path("tiny-sdxl") / "vae")
-    return measure(vae_bridge.from_diffusers(model))
+    return measure(load_shipped())
 
 
 RECIPE = Recipe(

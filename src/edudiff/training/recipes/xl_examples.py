@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from edudiff.data import captions, scenes, tokens, views
@@ -38,6 +38,9 @@ class Bucket:
         pipe: its autoencoder and its tokeniser; `scored` decides what is told.
         seeds: of the scenes.
         size: height and width.
+
+    Attributes:
+        two: places of the captions with two objects.
     """
 
     def __init__(self, pipe: TextToImageXL, seeds: Sequence[int], size: tuple[int, int]) -> None:
@@ -46,6 +49,8 @@ class Bucket:
         told = [look.refiner_ids if pipe.scored else look.time_ids for look in looks]
         self.latents = latents_of(pipe.vae, seeds, looks)
         self.input_ids = tokens.tokenize(said, pipe.tokenizer_2)
+        both = [k for k, caption in enumerate(said) if len(captions.read(caption).objects) == 2]
+        self.two = torch.tensor(both, dtype=torch.long)
         self.time_ids = torch.tensor(told, dtype=torch.float32)
 
 
@@ -57,6 +62,8 @@ class Examples:
         seeds: of the scenes; shared out among the buckets, each scene in one of them.
         below: batches have timesteps below this one; of the whole table if not given.
         shares: how much of everything each bucket has.
+        chosen: the share of each batch that is taken from captions with two objects only.
+        lateness: timesteps are spread like u to this power, u evenly: below 1, late ones win.
     """
 
     def __init__(
@@ -66,7 +73,10 @@ class Examples:
         *,
         below: int | None = None,
         shares: Mapping[tuple[int, int], float] = SHARES,
+        chosen: float = 0.0,
+        lateness: float = 1.0,
     ) -> None:
+        self.chosen, self.lateness = chosen, lateness
         self.num_timesteps = pipe.schedule.num_train_timesteps if below is None else below
         self.no_text = tokens.unconditional(pipe.tokenizer_2)
         self.shares = torch.tensor(list(shares.values())).cumsum(0)
@@ -77,16 +87,30 @@ class Examples:
         ]
 
     def draw(self, batch_size: int, generator: Generator) -> Batch:
-        """Some of one bucket, at timesteps spread evenly, one in ten without its caption."""
+        """Some of one bucket, one in ten without its caption."""
         chosen = int((torch.rand((), generator=generator) > self.shares[:-1]).sum())
         bucket = self.buckets[chosen]
         rows = torch.randint(len(bucket.latents), (batch_size,), generator=generator)
+        rows = self._with_two(bucket.two, rows, generator)
         within = torch.arange(batch_size) + torch.rand(batch_size, generator=generator)
+        share = (within / batch_size) ** self.lateness
         dropped = torch.rand(batch_size, 1, generator=generator) < DROPPED
         return {
             "x0": bucket.latents[rows],
             "input_ids": torch.where(dropped, self.no_text, bucket.input_ids[rows]),
             "time_ids": bucket.time_ids[rows],
-            "t": (within / batch_size * self.num_timesteps).long(),
+            "t": (share * self.num_timesteps).long().clamp(max=self.num_timesteps - 1),
             "eps": torch.randn(batch_size, *bucket.latents.shape[1:], generator=generator),
         }
+
+    def _with_two(
+        self, two: Int[Tensor, " k"], rows: Int[Tensor, " b"], generator: Generator
+    ) -> Int[Tensor, " b"]:
+        """The rows of a batch, `chosen` of them taken from captions with two objects."""
+        count = int(self.chosen * len(rows)) if len(two) else 0
+        if not count:
+            return rows
+        # Timesteps stand in order, so every few places one is taken.
+        places = ((torch.arange(count) + 0.5) * len(rows) / count).long()
+        drawn = torch.randint(len(two), (count,), generator=generator)
+        return rows.index_copy(0, places, two[drawn])
