@@ -7,9 +7,7 @@ from edudiff.data.scenes import SMALL_WORLD, World
 from edudiff.evaluation.sight import look
 
 
-def clear_outlines(
-    pictures: Float[Tensor, " b 3 h w"], world: World = SMALL_WORLD
-) -> list[float]:
+def clear_outlines(pictures: Float[Tensor, " b 3 h w"], world: World = SMALL_WORLD) -> list[float]:
     """Of all that stands out from the background, the share whose silhouette can be named.
 
     No prompt is asked: a clean circle counts where a star was wanted. A torn or bulging outline has

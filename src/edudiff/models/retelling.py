@@ -15,8 +15,8 @@ def least_squares(
     mean_x, mean_y = x.mean(0), y.mean(0)
     x, y = (x - mean_x).double(), (y - mean_y).double()
     gram = x.mT @ x
-    ridge = (1e-4 * gram.diagonal().mean()).clamp(min=1e-12) * torch.eye(len(gram), dtype=gram.dtype)
-    matrix = torch.linalg.solve(gram + ridge, x.mT @ y).mT.float()
+    gram.diagonal().add_((1e-4 * gram.diagonal().mean()).clamp(min=1e-12))
+    matrix = torch.linalg.solve(gram, x.mT @ y).mT.float()
     return matrix, mean_y - matrix @ mean_x
 
 

@@ -58,7 +58,9 @@ def test_the_u_net_alone_learns(job):
 def test_the_measures_name_both_and_repeat(base, job):
     refiner = tiny_sdxl_refiner.replace(tiny_sdxl_refiner.make_pipe(base), unet=job.network)
     found = tiny_sdxl_refiner.measure(base, refiner, count=6)
-    names = {f"{what}_{who}" for what in ("all", "shape", "outlines") for who in ("base", "refined")}
+    names = {
+        f"{what}_{who}" for what in ("all", "shape", "outlines") for who in ("base", "refined")
+    }
     assert all(0 <= found[name] <= 1 for name in names)
     more = found["outlines_refined"] - found["outlines_base"]
     assert found["outlines_more"] == pytest.approx(more)
