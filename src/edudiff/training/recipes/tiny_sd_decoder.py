@@ -4,6 +4,7 @@ The encoder stays as it is, so latents mean what they meant and the U-Net need n
 anew. The decoder still sees latents with noise on them, as a denoiser's are never exact.
 """
 
+import copy
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -50,16 +51,35 @@ def make_job(
     sample: Callable[[AutoencoderKL], Tensor],
     measure: Callable[[AutoencoderKL], Mapping[str, float]],
     num_steps: int,
+    *,
+    learnt: float = 1.0,
 ) -> Job:
-    """Everything that trains the decoder of the autoencoder inside the shipped Stable Diffusion."""
+    """Everything that trains the decoder of the autoencoder inside the shipped Stable Diffusion.
+
+    Args:
+        draw: (model, batch size, generator) → pictures, and noise for their latents.
+        sample: pictures of what it can do.
+        measure: how well it does it.
+        num_steps: steps in all.
+        learnt: how far the weights that are kept lie on the straight way from those it began with,
+            0, to those it has come to, 1.
+    """
     model = tiny_sd_vae.load_shipped().float()
     learning = torch.nn.ModuleList([model.post_quant_conv, model.decoder])
+    begun = {name: weight.clone() for name, weight in learning.state_dict().items()}
     optimizer = torch.optim.AdamW(
         learning.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.0
     )
 
     def whole(decoder: torch.nn.ModuleList) -> AutoencoderKL:
-        model.post_quant_conv, model.decoder = decoder  # type: ignore[assignment]
+        kept = copy.deepcopy(decoder)
+        kept.load_state_dict(
+            {
+                name: begun[name].to(weight).lerp(weight, learnt)
+                for name, weight in decoder.state_dict().items()
+            }
+        )
+        model.post_quant_conv, model.decoder = kept  # type: ignore[assignment]
         return model
 
     return Job(
