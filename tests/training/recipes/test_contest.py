@@ -20,7 +20,7 @@ def test_every_shipped_model_can_be_entered():
     assert {"tiny-sd", "tiny-sdxl"} <= set(contest.shipped()) <= set(contest.CONTESTANTS)
 
 
-@pytest.mark.parametrize("name", ["tiny-sd", "tiny-dit"])
+@pytest.mark.parametrize("name", ["tiny-sd", "tiny-dit", "tiny-sdxl with its refiner"])
 def test_an_entered_model_draws_pictures_of_the_right_size(name):
     one = contest.enter(name)
     pictures = contest.draw(one, PROMPTS)

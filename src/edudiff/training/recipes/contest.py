@@ -30,6 +30,7 @@ from edudiff.pipelines import (
     text_to_image,
     text_to_image_xl,
 )
+from edudiff.pipelines.refine import generate_refined
 from edudiff.pipelines.text_to_image import TextToImage
 from edudiff.pipelines.words import ClipReader
 from edudiff.training import loop
@@ -94,6 +95,25 @@ def _sdxl() -> Contestant:
 
     size = count_parameters(pipe.text_encoder, pipe.text_encoder_2, pipe.unet, pipe.vae)
     return Contestant(draw, size)
+
+
+def _refined() -> Contestant:
+    base, refiner = (
+        text_to_image_xl.load(registry.path(name)) for name in ("tiny-sdxl", "tiny-sdxl-refiner")
+    )
+
+    def draw(prompts: Sequence[str], generator: Generator) -> Tensor:
+        return generate_refined(base, refiner, prompts, generator=generator)
+
+    size = count_parameters(
+        base.text_encoder,
+        base.text_encoder_2,
+        base.unet,
+        base.vae,
+        refiner.text_encoder_2,
+        refiner.unet,
+    )
+    return Contestant(draw, size, "setting")
 
 
 def _dit() -> Contestant:
@@ -176,6 +196,7 @@ CONTESTANTS: dict[str, Callable[[], Contestant]] = {
     "tiny-sd, 3 steps": partial(_stable_diffusion, num_inference_steps=3, kind="setting"),
     "tiny-sd with a LoRA": _lora,
     "tiny-sdxl": _sdxl,
+    "tiny-sdxl with its refiner": _refined,
     "tiny-dit": _dit,
     "tiny-dalle": _dalle,
     "tiny-mdm": _matryoshka,
