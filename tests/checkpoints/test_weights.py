@@ -97,7 +97,7 @@ MEASURES = {
     "tiny-sd/vae": Measure(lambda n: tiny_sd_vae.measure(tiny_sd_vae.load_shipped(), n), 512, 128),
     "tiny-sdxl": Measure(piped(xl_quality, text_to_image_xl.load, "tiny-sdxl"), 500, 128),
     "tiny-sdxl/vae": Measure(lambda n: tiny_sdxl_decoder.measure(sdxl_vae(), n), 512, 128),
-    "tiny-sdxl-refiner": Measure(refiner, 256, 64),
+    "tiny-sdxl-refiner": Measure(refiner, 500, 64),
     "tiny-vae": Measure(lambda n: tiny_vae.measure(tiny_vae.load_shipped(), n), 512, 128),
 }
 
@@ -149,7 +149,15 @@ PLAIN = ("tiny-clip", "tiny-dalle/vqvae", "tiny-sd/vae", "tiny-sdxl/vae", "tiny-
 ROUNDED = {"psnr": 0.05, "perplexity": 1.0}
 # How far single pictures are from their mean: 3 dB is more than any autoencoder here shows. The
 # others lie between 0 and 1, and spread the most if they are nothing else.
-SPREADS = {"psnr": 3.0, "apart_32": 0.02, "apart_16": 0.02, "loss_base": 0.1, "loss_refined": 0.1}
+SPREADS = {
+    "psnr": 3.0,
+    "apart_32": 0.02,
+    "apart_16": 0.02,
+    "loss_base": 0.1,
+    "loss_refined": 0.1,
+    "outlines_more": 0.5,  # a difference of two shares
+    "outlines_more_low": 0.5,
+}
 # One token drawn otherwise changes all that follow it, and times are drawn anew for each number of
 # scenes: so here it is another sample.
 OTHER_SAMPLE = ("tiny-dalle", "loss_base", "loss_refined")
@@ -219,10 +227,12 @@ FLOORS = [
     ("tiny-sd", "two", 0.34),
     ("tiny-controlnet", "control", 0.93),
     ("tiny-controlnet", "one", 0.78),
-    ("tiny-sdxl", "one", 0.6),
-    ("tiny-sdxl", "two", 0.16),
+    ("tiny-sdxl", "one", 0.69),
+    ("tiny-sdxl", "two", 0.27),
+    ("tiny-sdxl", "relation", 0.74),
     ("tiny-sdxl", "inside_0", 0.97),
-    ("tiny-sdxl/vae", "psnr", 33.0),
+    ("tiny-sdxl/vae", "psnr", 35.5),
+    ("tiny-sdxl-refiner", "outlines_more_low", 0.0),
     ("tiny-dalle", "colour", 0.75),
     ("tiny-dit", "one", 0.13),
     ("tiny-dit", "colour", 0.83),

@@ -51,3 +51,17 @@ def test_samples_are_pairs_of_sharp_and_blurred_pictures(job):
     assert found.shape == (48, 3, 64, 64)
     before = sharpness(found[::2])
     assert before[::3].mean() > before[1::3].mean() > before[2::3].mean()
+
+
+def test_what_is_kept_lies_between_what_it_began_with_and_what_it_came_to(job, tmp_path):
+    shipped = tiny_sd_vae.load_shipped().float().decoder.conv_in.weight
+    with torch.no_grad():
+        for weight in job.network.parameters():
+            weight.add_(0.5)
+        job.export(job.network.eval(), tmp_path)
+    reference = tiny_sdxl_decoder.diffusers.AutoencoderKL.from_pretrained(tmp_path)
+    expected = shipped + 0.5 * tiny_sdxl_decoder.LEARNT
+    torch.testing.assert_close(reference.decoder.conv_in.weight, expected, atol=2e-3, rtol=2e-3)
+    for weight in job.network.parameters():  # what goes on learning is not what is kept
+        assert weight.grad is None
+    torch.testing.assert_close(job.network[1].conv_in.weight, shipped + 0.5)

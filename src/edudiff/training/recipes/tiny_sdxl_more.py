@@ -10,7 +10,7 @@ from edudiff.pipelines.text_to_image_xl import load
 from edudiff.training.job import Job, Recipe
 from edudiff.training.recipes import tiny_sdxl
 
-LEARNING_RATE = 5e-4
+LEARNING_RATE = 2.5e-4
 
 
 def prepare(seed: int, num_steps: int) -> Job:
