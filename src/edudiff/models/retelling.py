@@ -37,5 +37,5 @@ def retell(
     if now.shape[-1] != layer.in_features:
         raise ValueError(f"now: expected {layer.in_features} channels, got {now.shape[-1]}")
     fit, constant = least_squares(now, before)
-    layer.bias += layer.weight @ constant
+    layer.bias.add_(layer.weight @ constant)
     layer.weight.copy_(layer.weight @ fit)
