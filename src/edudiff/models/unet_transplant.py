@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from edudiff.layers.embeddings import sinusoidal_embedding
 from edudiff.models.clip_text_projection import TextWithProjection
 from edudiff.models.clip_towers import TextTransformer
-from edudiff.models.retelling import least_squares
 from edudiff.models.unet import TIME_ID_DIM, UNet
 
 SQUARE = (64, 64)
@@ -53,13 +52,23 @@ def transplant_unet(
     elif receiver.num_time_ids != donor.num_time_ids:
         _retell_sizes(donor, receiver)
     theirs, ours = dict(donor.named_modules()), dict(receiver.named_modules())
-    fit, constant = least_squares(told_receiver, told_donor)
+    fit, constant = _least_squares(told_receiver, told_donor)
     for name, block in ours.items():
         if name.endswith("attn2") and name in theirs:
             _retell(theirs[name], block, fit, constant)
         elif ".transformer_blocks." in f"{name}." and name not in theirs:
             if name.endswith(("to_out.0", "ff.net.2")):
                 _silence(block)
+
+
+def _least_squares(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """The matrix A and the constant b for which A x + b comes nearest to y."""
+    mean_x, mean_y = x.mean(0), y.mean(0)
+    x, y = (x - mean_x).double(), (y - mean_y).double()
+    gram = x.mT @ x
+    ridge = 1e-4 * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
+    matrix = torch.linalg.solve(gram + ridge, x.mT @ y).mT.float()
+    return matrix, mean_y - matrix @ mean_x
 
 
 def _retell(donor: Any, receiver: Any, fit: Tensor, constant: Tensor) -> None:
