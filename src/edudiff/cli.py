@@ -27,6 +27,7 @@ RECIPES = {
     "sdxl-decoder": "edudiff.training.recipes.tiny_sdxl_decoder",
     "sdxl-more": "edudiff.training.recipes.tiny_sdxl_more",
     "sdxl-refiner": "edudiff.training.recipes.tiny_sdxl_refiner",
+    "sdxl-refiner-more": "edudiff.training.recipes.tiny_sdxl_refiner_more",
     "dit": "edudiff.training.recipes.tiny_dit",
     "dit-more": "edudiff.training.recipes.tiny_dit_more",
     "dalle-vq": "edudiff.training.recipes.tiny_dalle_vq",

@@ -19,7 +19,8 @@ def base():
 @pytest.fixture(scope="module")
 def job(base):
     torch.manual_seed(1)
-    return tiny_sdxl_refiner.make_job(base, tiny_sdxl_refiner.make_pipe(base), num_steps=2)
+    pipe, seeds = tiny_sdxl_refiner.make_pipe(base), tiny_sdxl_refiner.training_seeds(0, 2)
+    return tiny_sdxl_refiner.make_job(base, pipe, seeds, num_steps=2, rate=4e-4)
 
 
 def seeded(seed: int = 5) -> torch.Generator:

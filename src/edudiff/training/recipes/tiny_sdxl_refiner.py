@@ -63,16 +63,23 @@ def prepare(seed: int, num_steps: int) -> Job:
     """Make the network, the latents it learns from, and everything that trains it."""
     torch.manual_seed(seed)
     base = text_to_image_xl.load(registry.path("tiny-sdxl"))
-    return make_job(base, make_pipe(base), num_steps)
+    return make_job(base, make_pipe(base), training_seeds(0, num_steps), num_steps, LEARNING_RATE)
 
 
-def make_job(base: TextToImageXL, pipe: TextToImageXL, num_steps: int) -> Job:
+def training_seeds(part: int, num_steps: int) -> range:
+    """The scenes of one training of several, fewer for a short one."""
+    first = FIRST_SEED + NUM_SCENES * part
+    return range(first, first + min(NUM_SCENES, CHUNK * num_steps))
+
+
+def make_job(
+    base: TextToImageXL, pipe: TextToImageXL, seeds: range, num_steps: int, rate: float
+) -> Job:
     """Everything that trains a refiner's U-Net; the base is needed to compare with."""
     pipe.text_encoder_2.requires_grad_(False)
-    seeds = range(FIRST_SEED, FIRST_SEED + min(NUM_SCENES, CHUNK * num_steps))
     examples = Examples(pipe, seeds, below=LAST_TIMESTEP)
     optimizer = torch.optim.AdamW(
-        pipe.unet.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+        pipe.unet.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
     )
 
     def export(weights: Any, folder: Path) -> None:
