@@ -10,6 +10,7 @@ from PIL import Image
 import edudiff
 from edudiff import checkpoints, cli
 from edudiff.checkpoints import registry
+from edudiff.checkpoints.table import MODELS
 from edudiff.commands import picture_file
 from edudiff.display.encode import to_image
 from edudiff.display.figures import grid
@@ -398,6 +399,19 @@ def test_the_other_shipped_models_draw_what_their_pipelines_draw(
     pictures = pipeline.generate(load(folder), [PROMPT] * 2, generator=generator, **options)
     assert drawn("--model", model, "--count", "2") == grid(pictures).convert("RGB").tobytes()
     assert read_settings("x.png")["model"] == weights
+
+
+def test_full_size_weights_are_guided_further(pipeline, tmp_path, monkeypatch):
+    folder = tmp_path / MODELS["stable-diffusion"].full.revision
+    folder.symlink_to(pipeline)
+    drawn()
+    assert read_settings("x.png")["guidance_scale"] == 2.0
+    monkeypatch.setattr(checkpoints, "locate", lambda *arguments: folder)
+    strong = drawn()
+    assert read_settings("x.png")["guidance_scale"] == 7.5
+    assert drawn("--guidance", "7.5") == strong
+    drawn("--guidance", "3")
+    assert read_settings("x.png")["guidance_scale"] == 3.0
 
 
 def test_the_shipped_model_draws_on_the_background_and_in_the_colour_of_the_prompt(monkeypatch):

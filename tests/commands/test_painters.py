@@ -1,3 +1,6 @@
+import inspect
+
+import diffusers
 import pytest
 import torch
 
@@ -5,6 +8,7 @@ from edudiff.checkpoints import registry
 from edudiff.checkpoints.table import MODELS
 from edudiff.commands import painters
 from edudiff.pipelines import matryoshka
+from edudiff.training.recipes import tiny_mdm, tiny_sd
 
 PROMPT = "a red circle left of a blue square"
 
@@ -22,6 +26,28 @@ def test_what_is_given_comes_before_the_habits():
     found = painters.complete("matryoshka", {"num_inference_steps": 7})
     expected = {"negative_prompt": "", "num_inference_steps": 7, "guidance_scale": 3.0}
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "theirs"),
+    [
+        ("stable-diffusion", diffusers.StableDiffusionPipeline),
+        ("sdxl", diffusers.StableDiffusionXLPipeline),
+        ("stable-diffusion-3", diffusers.StableDiffusion3Pipeline),
+    ],
+)
+def test_full_sizes_are_guided_as_diffusers_guides_them(model, theirs):
+    default = inspect.signature(theirs.__call__).parameters["guidance_scale"].default
+    assert painters.complete(model, {}, full=True)["guidance_scale"] == default
+    assert painters.complete(model, {"guidance_scale": 4.0}, full=True)["guidance_scale"] == 4.0
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_tiny_ones_are_guided_as_they_were_measured(full):
+    found = painters.complete("stable-diffusion", {})["guidance_scale"]
+    assert found == tiny_sd.GUIDANCE_SCALE
+    nested = painters.complete("matryoshka", {}, full=full)["guidance_scale"]
+    assert nested == tiny_mdm.GUIDANCE_SCALE
 
 
 def test_what_a_painter_does_not_take_is_refused(refusal):
@@ -76,6 +102,8 @@ def test_weights_are_called_by_the_name_that_finds_them_again(name, tmp_path):
     named = f"{full.repository}@{full.revision}"
     assert painters.weights_name(tmp_path / "snapshots" / full.revision) == named
     assert painters.weights_name(tmp_path / f"sd-{full.revision}-fp16") == named
+    assert painters.is_full(tmp_path / "snapshots" / full.revision)
+    assert not painters.is_full(registry.path(tiny)) and not painters.is_full(tmp_path)
 
 
 def test_shipped_weights_are_told_from_others(nested_folder):

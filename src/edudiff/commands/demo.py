@@ -133,6 +133,7 @@ def make_page(model: str, size: str) -> Any:
         ValueError: if Gradio is not installed, saying how it is.
     """
     gr = need_gradio()
+    scale = painters.PAINTERS[model].takes["guidance_scale"]
     with gr.Blocks(title="edudiff", analytics_enabled=False) as page:
         gr.Markdown("# edudiff\nA prompt, and what the models of the book draw of it.")
         with gr.Row():
@@ -141,7 +142,7 @@ def make_page(model: str, size: str) -> Any:
                     gr.Dropdown(list(painters.PAINTERS), value=model, label="Model"),
                     gr.Textbox("a red circle left of a blue square", label="Prompt"),
                     gr.Slider(1, 100, value=20, step=1, label="Steps"),
-                    gr.Slider(0, 10, value=3, step=0.5, label="Guidance (1: off)"),
+                    gr.Slider(0, 10, value=scale, step=0.5, label="Guidance (1: off)"),
                     gr.Number(0, precision=0, minimum=0, label="Seed"),
                 ]
                 button = gr.Button("Draw", variant="primary")

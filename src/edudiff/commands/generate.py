@@ -59,7 +59,7 @@ def _add_walk(parser: argparse.ArgumentParser) -> None:
         dest="guidance_scale",
         type=not_negative,
         metavar="S",
-        help="how far to follow the prompt; 1: no guidance (3)",
+        help="how far to follow the prompt; 1: no guidance (2 or 3; full size 5 to 7.5)",
     )
     parser.add_argument("--sampler", help="way to walk (dpm-solver++)")
     for side in ("height", "width"):
@@ -79,11 +79,12 @@ def run(options: argparse.Namespace) -> int:
     """
     if not options.prompt.strip():
         raise ValueError(f"prompt: expected some words, got {options.prompt!r}")
-    asked = check(options)
+    given = check(options)
     picture_file.check(options.out)
     from edudiff.checkpoints import locate
 
     folder = locate(options.model, options.size)
+    asked = painters.complete(options.model, given, full=painters.is_full(folder))
     begin = time.perf_counter()
     pictures = list(draw(folder, options, asked))
     height, width = pictures[0][0].shape[1:]
@@ -97,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> dict[str, object]:
-    """Everything the model is asked with.
+    """What was asked for, under the names of `sample`'s arguments.
 
     Raises:
         ValueError: for what the model does not have, naming what it has.
@@ -105,8 +106,9 @@ def check(options: argparse.Namespace) -> dict[str, object]:
     from edudiff.checkpoints.table import MODELS
 
     model, painter = options.model, painters.PAINTERS[options.model]
-    given = {name: getattr(options, name) for name in painters.FLAGS}
-    asked = painters.complete(model, {n: v for n, v in given.items() if v is not None})
+    every = {name: getattr(options, name) for name in painters.FLAGS}
+    given = {name: value for name, value in every.items() if value is not None}
+    painters.complete(model, given)
     if options.all_resolutions and not painter.nested:
         nested = ", ".join(name for name, each in painters.PAINTERS.items() if each.nested)
         raise ValueError(
@@ -115,7 +117,7 @@ def check(options: argparse.Namespace) -> dict[str, object]:
     if options.size == "full" and MODELS[model].full is None:
         why = MODELS[model].why_not_full
         raise ValueError(f"--size: expected auto or tiny with {model}, got full: {why}")
-    return asked
+    return given
 
 
 def draw(

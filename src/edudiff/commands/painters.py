@@ -34,12 +34,14 @@ class Painter:
         pipeline: the module with its `sample` and, if that walks among latents, its `decode`.
         loader: the module with its `load`.
         takes: which of `FLAGS` it knows, and what each is unless something else is asked for.
+        full_guidance: the guidance scale of full-size weights, which stand more of it.
         nested: whether pictures of several resolutions come out.
     """
 
     pipeline: str
     loader: str
     takes: Asked = field(default_factory=dict)
+    full_guidance: float | None = None
     nested: bool = False
 
 
@@ -47,20 +49,24 @@ _WALK = {"negative_prompt": "", "num_inference_steps": 20, "guidance_scale": 3.0
 _CANVAS = {**_WALK, "sampler": "dpm-solver++", "height": None, "width": None}
 
 PAINTERS = {
-    "stable-diffusion": Painter("text_to_image", "text_to_image", _CANVAS),
-    "sdxl": Painter("text_to_image_xl", "text_to_image_xl", _CANVAS),
-    "stable-diffusion-3": Painter("flow_to_image", "flow_folder", _WALK),
+    "stable-diffusion": Painter(
+        "text_to_image", "text_to_image", {**_CANVAS, "guidance_scale": 2.0}, full_guidance=7.5
+    ),
+    "sdxl": Painter("text_to_image_xl", "text_to_image_xl", _CANVAS, full_guidance=5.0),
+    "stable-diffusion-3": Painter("flow_to_image", "flow_folder", _WALK, full_guidance=7.0),
     "matryoshka": Painter("matryoshka", "matryoshka_folder", _WALK, nested=True),
 }
-"""The models by name: how each is asked where nothing else is said is how it was measured."""
+"""The models by name: how each is asked where nothing else is said is how it was measured; full
+sizes are guided as diffusers guides them."""
 
 
-def complete(model: str, given: Asked) -> dict[str, Any]:
+def complete(model: str, given: Asked, *, full: bool = False) -> dict[str, Any]:
     """Everything the model is asked with: what was given, and its own habits for the rest.
 
     Args:
         model: one of `PAINTERS`.
         given: what was asked for.
+        full: whether its full-size weights are asked.
 
     Raises:
         ValueError: for what the model does not have, naming what it has; for an unknown sampler.
@@ -68,7 +74,10 @@ def complete(model: str, given: Asked) -> dict[str, Any]:
     from edudiff import checks
     from edudiff.diffusion.samplers import SAMPLERS
 
-    takes = PAINTERS[model].takes
+    painter = PAINTERS[model]
+    takes = dict(painter.takes)
+    if full and painter.full_guidance is not None:
+        takes["guidance_scale"] = painter.full_guidance
     for name, value in given.items():
         if name not in takes:
             has = ", ".join(FLAGS[each] for each in takes)
@@ -149,6 +158,14 @@ def is_shipped(folder: Path) -> bool:
     from edudiff.checkpoints import registry
 
     return folder.is_relative_to(registry.ROOT)
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the weights there are full-size ones of the hub."""
+    from edudiff.checkpoints.table import MODELS
+
+    every = (model.full for model in MODELS.values())
+    return any(full is not None and full.revision in folder.name for full in every)
 
 
 def weights_name(folder: Path) -> str:
