@@ -42,6 +42,8 @@ from edudiff.training.recipes import (
     tiny_dit,
     tiny_mdm,
     tiny_sd,
+    tiny_sdxl_refiner,
+    xl_quality,
 )
 from edudiff.training.recipes.lora_examples import Examples, LoRASettings, errors_of
 from edudiff.training.recipes.lora_pictures import Pictures
@@ -88,10 +90,10 @@ def _stable_diffusion(
 
 
 def _sdxl() -> Contestant:
-    pipe = text_to_image_xl.load(registry.path("tiny-sdxl"))
+    pipe, scale = text_to_image_xl.load(registry.path("tiny-sdxl")), xl_quality.GUIDANCE_SCALE
 
     def draw(prompts: Sequence[str], generator: Generator) -> Tensor:
-        return text_to_image_xl.generate(pipe, prompts, generator=generator)
+        return text_to_image_xl.generate(pipe, prompts, generator=generator, guidance_scale=scale)
 
     size = count_parameters(pipe.text_encoder, pipe.text_encoder_2, pipe.unet, pipe.vae)
     return Contestant(draw, size)
@@ -101,9 +103,13 @@ def _refined() -> Contestant:
     base, refiner = (
         text_to_image_xl.load(registry.path(name)) for name in ("tiny-sdxl", "tiny-sdxl-refiner")
     )
+    scales = {
+        "guidance_scale": xl_quality.GUIDANCE_SCALE,
+        "refiner_guidance_scale": tiny_sdxl_refiner.GUIDANCE_SCALE,
+    }
 
     def draw(prompts: Sequence[str], generator: Generator) -> Tensor:
-        return generate_refined(base, refiner, prompts, generator=generator)
+        return generate_refined(base, refiner, prompts, generator=generator, **scales)
 
     size = count_parameters(
         base.text_encoder,

@@ -5,7 +5,7 @@ encoder only, which learns no more. In place of the picture's size it is told a 
 that were drawn small or cut off have a low one, so that asking for a high one asks for sharp ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -40,6 +40,9 @@ LAST_TIMESTEP = 250
 """It learns timesteps below this one, a little more than the `SPLIT` leaves to it."""
 
 SPLIT = 0.8
+GUIDANCE_SCALE = 3.0
+"""The refiner's own, chosen as the base's was."""
+
 NUM_SCENES = 32_768
 LEARNING_RATE = 4e-4
 
@@ -107,8 +110,24 @@ def _first_encoder(base: TextToImageXL) -> list[nn.Module]:
 def draw_samples(base: TextToImageXL, refiner: TextToImageXL) -> Float[Tensor, " b 3 h w"]:
     """Twelve pictures by the base alone, then the same ones refined."""
     prompts = tiny_sd.test_captions(12, first_seed=tiny_sd.FIRST_TUNING_SEED)
-    refined = generate_refined(base, refiner, prompts, generator=Generator().manual_seed(0))
-    return torch.cat([xl_quality.pictures_of(base, prompts), refined.float().cpu()])
+    refined = refined_pictures(base, refiner, prompts)
+    return torch.cat([xl_quality.pictures_of(base, prompts), refined])
+
+
+def refined_pictures(
+    base: TextToImageXL, refiner: TextToImageXL, prompts: Sequence[str]
+) -> Float[Tensor, " b 3 h w"]:
+    """What `xl_quality.pictures_of` draws, from the same noise, with the last part refined."""
+    generator, found = Generator().manual_seed(0), []
+    options = {
+        "split": SPLIT,
+        "guidance_scale": xl_quality.GUIDANCE_SCALE,
+        "refiner_guidance_scale": GUIDANCE_SCALE,
+    }
+    for first in range(0, len(prompts), CHUNK):
+        some = prompts[first : first + CHUNK]
+        found.append(generate_refined(base, refiner, some, generator=generator, **options))
+    return torch.cat(found).float().cpu()
 
 
 def measure(base: TextToImageXL, refiner: TextToImageXL, count: int = 500) -> dict[str, float]:
@@ -128,14 +147,9 @@ def measure(base: TextToImageXL, refiner: TextToImageXL, count: int = 500) -> di
         "loss_refined": late_loss(refiner, count),
     }
     prompts = tiny_sd.test_captions(count)
-    generator = Generator().manual_seed(0)
-    refined = [
-        generate_refined(base, refiner, prompts[i : i + CHUNK], generator=generator, split=SPLIT)
-        for i in range(0, count, CHUNK)
-    ]
     pictures = {
         "base": xl_quality.pictures_of(base, prompts),
-        "refined": torch.cat(refined).float().cpu(),
+        "refined": refined_pictures(base, refiner, prompts),
     }
     clear = {name: clear_outlines(some) for name, some in pictures.items()}
     for name, some in pictures.items():

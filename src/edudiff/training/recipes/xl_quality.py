@@ -16,6 +16,9 @@ from edudiff.pipelines.text_to_image_xl import TextToImageXL
 from edudiff.training.recipes import quality
 
 CHUNK = 64
+GUIDANCE_SCALE = 3.0
+"""Chosen by `benchmarks/sdxl_against_sd.py --tune`, on prompts of their own."""
+
 SMALL_SIZE = (8, 8)
 CROP_CORNER = (40, 40)
 
@@ -24,6 +27,7 @@ def pictures_of(
     pipe: TextToImageXL, prompts: Sequence[str], *, seed: int = 0, **options: Any
 ) -> Float[Tensor, " b 3 h w"]:
     """One picture for each prompt, on the CPU; `options` are those of `text_to_image_xl.sample`."""
+    options = {"guidance_scale": GUIDANCE_SCALE, **options}
     generator, found = Generator().manual_seed(seed), []
     for first in range(0, len(prompts), CHUNK):
         some = prompts[first : first + CHUNK]
@@ -36,7 +40,9 @@ def measure(pipe: TextToImageXL, count: int = 500) -> dict[str, float]:
     """What `tiny_sd.measure` measures, on the same prompts, and what `measure_told` does."""
 
     def draw(prompts: Sequence[str], generator: Generator) -> Tensor:
-        return text_to_image_xl.generate(pipe, prompts, generator=generator)
+        return text_to_image_xl.generate(
+            pipe, prompts, generator=generator, guidance_scale=GUIDANCE_SCALE
+        )
 
     found = quality.measure(draw, count)
     prompts = quality.test_captions(count)
