@@ -27,7 +27,7 @@ from edudiff.training.recipes import contest, quality, tiny_sd
 
 RESULTS = comparison.FILE.with_name("sdxl_against_sd.jsonl")
 NUM_PROMPTS, NUM_TUNING = 1000, 384
-SCALES, REFINER_SCALES = (1.5, 2.0, 2.5, 3.0), (1.0, 1.5, 2.0)
+SCALES = (1.5, 2.0, 2.5, 3.0)
 TAKING_PART = {
     "tiny-sd": ("tiny-sd",),
     "tiny-sdxl": ("tiny-sdxl",),
@@ -93,10 +93,9 @@ def tune(count: int) -> None:
         draws[f"tiny-sdxl, {s:g}"] = lambda p, g, s=s: text_to_image_xl.generate(
             xl, p, generator=g, guidance_scale=s
         )
-        for r in REFINER_SCALES:
-            draws[f"tiny-sdxl, {s:g}, refiner, {r:g}"] = lambda p, g, s=s, r=r: generate_refined(
-                xl, refiner, p, generator=g, guidance_scale=s, refiner_guidance_scale=r
-            )
+        draws[f"tiny-sdxl with its refiner, {s:g}"] = lambda p, g, s=s: generate_refined(
+            xl, refiner, p, generator=g, guidance_scale=s
+        )
     for name, draw in draws.items():
         right = [bool(verdict.all) for verdict in verdicts_of(draw, prompts)]
         print(share(name, sum(right), count), flush=True)

@@ -24,6 +24,7 @@ from edudiff.pipelines import (
     text_to_image_xl,
 )
 from edudiff.pipelines.settings import read_settings
+from edudiff.training.recipes import tiny_dit, xl_quality
 from edudiff.training.recipes.tiny_mdm import GUIDANCE_SCALE, NUM_STEPS
 
 PROMPT = "a red circle left of a blue square"
@@ -383,19 +384,19 @@ def test_the_model_decides_the_weights(model, located, capsys):
 
 
 @pytest.mark.parametrize(
-    ("model", "weights", "load", "pipeline"),
+    ("model", "weights", "load", "pipeline", "scale"),
     [
-        ("sdxl", "tiny-sdxl", text_to_image_xl.load, text_to_image_xl),
-        ("stable-diffusion-3", "tiny-dit", flow_folder.load, flow_to_image),
+        ("sdxl", "tiny-sdxl", text_to_image_xl.load, text_to_image_xl, xl_quality.GUIDANCE_SCALE),
+        ("stable-diffusion-3", "tiny-dit", flow_folder.load, flow_to_image, tiny_dit.GUIDANCE_SCALE),
     ],
 )
 def test_the_other_shipped_models_draw_what_their_pipelines_draw(
-    model, weights, load, pipeline, monkeypatch
+    model, weights, load, pipeline, scale, monkeypatch
 ):
     folder = registry.path(weights)
     monkeypatch.setattr(checkpoints, "locate", lambda *arguments: folder)
     generator = torch.Generator().manual_seed(0)
-    options = {"num_inference_steps": 3, "guidance_scale": 3.0}
+    options = {"num_inference_steps": 3, "guidance_scale": scale}
     pictures = pipeline.generate(load(folder), [PROMPT] * 2, generator=generator, **options)
     assert drawn("--model", model, "--count", "2") == grid(pictures).convert("RGB").tobytes()
     assert read_settings("x.png")["model"] == weights

@@ -39,22 +39,6 @@ def test_the_last_steps_are_the_refiners(base, refiner):
     assert torch.equal(list(rest)[-1], steps[-1])
 
 
-def test_the_refiner_may_be_guided_by_a_scale_of_its_own(base, refiner):
-    options = {"num_inference_steps": 10, "guidance_scale": 3.0}
-    walk = {"generator": seeded(), "split": 0.6, "refiner_guidance_scale": 1.5, **options}
-    steps = list(sample_refined(base, refiner, PROMPTS, **walk))
-    begun = sample(base, PROMPTS, generator=seeded(), denoising_end=0.6, **options)
-    assert torch.equal(list(begun)[-1], steps[5])
-    options |= {"guidance_scale": 1.5, "denoising_start": 0.6, "latents": steps[5]}
-    rest = list(sample(refiner, PROMPTS, generator=seeded(), **options))
-    assert torch.equal(rest[-1], steps[-1])
-
-
-def test_a_scale_that_is_none_is_refused_at_once(base, refiner):
-    with pytest.raises(ValueError, match="guidance_scale: expected a finite number ≥ 0, got -1"):
-        sample_refined(base, refiner, PROMPTS, generator=seeded(), refiner_guidance_scale=-1)
-
-
 def test_the_picture_is_what_the_walk_ends_with(base, refiner):
     options = {"num_inference_steps": 5}
     picture = generate_refined(base, refiner, PROMPTS, generator=seeded(), **options)

@@ -46,12 +46,16 @@ class Painter:
 
 
 _WALK = {"negative_prompt": "", "num_inference_steps": 20, "guidance_scale": 3.0}
-_CANVAS = {**_WALK, "sampler": "dpm-solver++", "height": None, "width": None}
+_CANVAS = {
+    **_WALK,
+    "guidance_scale": 2.0,
+    "sampler": "dpm-solver++",
+    "height": None,
+    "width": None,
+}
 
 PAINTERS = {
-    "stable-diffusion": Painter(
-        "text_to_image", "text_to_image", {**_CANVAS, "guidance_scale": 2.0}, full_guidance=7.5
-    ),
+    "stable-diffusion": Painter("text_to_image", "text_to_image", _CANVAS, full_guidance=7.5),
     "sdxl": Painter("text_to_image_xl", "text_to_image_xl", _CANVAS, full_guidance=5.0),
     "stable-diffusion-3": Painter("flow_to_image", "flow_folder", _WALK, full_guidance=7.0),
     "matryoshka": Painter("matryoshka", "matryoshka_folder", _WALK, nested=True),

@@ -7,7 +7,6 @@ from typing import Any
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from edudiff.diffusion.guidance import check_scale
 from edudiff.pipelines.text_to_image_xl import TextToImageXL, decode, sample
 
 
@@ -18,7 +17,6 @@ def sample_refined(
     *,
     generator: Generator,
     split: float = 0.8,
-    refiner_guidance_scale: float | None = None,
     **options: Any,
 ) -> Iterator[Float[Tensor, "b c h w"]]:
     """Walk with one model down to a noise level, and on from there with the other.
@@ -29,8 +27,6 @@ def sample_refined(
         prompts: a text for each picture, for both.
         generator: the source of randomness, on the CPU.
         split: the share of the noise table, in (0, 1), that is the base's.
-        refiner_guidance_scale: the refiner's; that of both if not given. What the words say is
-            settled when its turn comes, so it needs less.
         options: further arguments of `sample`, such as `num_inference_steps`, for both.
 
     Yields:
@@ -42,15 +38,12 @@ def sample_refined(
     Source:
         Podell et al. 2023 (arXiv:2307.01952), section 2.5, after Balaji et al. 2022
         (eDiff-I, arXiv:2211.01324). In diffusers: `denoising_end=split` for the base,
-        `denoising_start=split, image=latents` for the refiner, and a `guidance_scale` for each.
+        `denoising_start=split, image=latents` for the refiner.
     """
     if base.vae.latent_channels != refiner.vae.latent_channels:
         expected, got = base.vae.latent_channels, refiner.vae.latent_channels
         raise ValueError(f"refiner: expected latents of {expected} channels, as base's, got {got}")
     begun = sample(base, prompts, generator=generator, denoising_end=split, **options)
-    if refiner_guidance_scale is not None:
-        check_scale(refiner_guidance_scale)
-        options["guidance_scale"] = refiner_guidance_scale
     return _both(refiner, begun, prompts, generator, split, options)
 
 

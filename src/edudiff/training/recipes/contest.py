@@ -42,7 +42,6 @@ from edudiff.training.recipes import (
     tiny_dit,
     tiny_mdm,
     tiny_sd,
-    tiny_sdxl_refiner,
     xl_quality,
 )
 from edudiff.training.recipes.lora_examples import Examples, LoRASettings, errors_of
@@ -103,13 +102,10 @@ def _refined() -> Contestant:
     base, refiner = (
         text_to_image_xl.load(registry.path(name)) for name in ("tiny-sdxl", "tiny-sdxl-refiner")
     )
-    scales = {
-        "guidance_scale": xl_quality.GUIDANCE_SCALE,
-        "refiner_guidance_scale": tiny_sdxl_refiner.GUIDANCE_SCALE,
-    }
+    scale = xl_quality.GUIDANCE_SCALE
 
     def draw(prompts: Sequence[str], generator: Generator) -> Tensor:
-        return generate_refined(base, refiner, prompts, generator=generator, **scales)
+        return generate_refined(base, refiner, prompts, generator=generator, guidance_scale=scale)
 
     size = count_parameters(
         base.text_encoder,

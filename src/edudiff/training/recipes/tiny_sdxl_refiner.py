@@ -40,9 +40,6 @@ LAST_TIMESTEP = 250
 """It learns timesteps below this one, a little more than the `SPLIT` leaves to it."""
 
 SPLIT = 0.8
-GUIDANCE_SCALE = 3.0
-"""The refiner's own, chosen as the base's was."""
-
 NUM_SCENES = 32_768
 LEARNING_RATE = 4e-4
 
@@ -119,11 +116,7 @@ def refined_pictures(
 ) -> Float[Tensor, " b 3 h w"]:
     """What `xl_quality.pictures_of` draws, from the same noise, with the last part refined."""
     generator, found = Generator().manual_seed(0), []
-    options = {
-        "split": SPLIT,
-        "guidance_scale": xl_quality.GUIDANCE_SCALE,
-        "refiner_guidance_scale": GUIDANCE_SCALE,
-    }
+    options = {"split": SPLIT, "guidance_scale": xl_quality.GUIDANCE_SCALE}
     for first in range(0, len(prompts), CHUNK):
         some = prompts[first : first + CHUNK]
         found.append(generate_refined(base, refiner, some, generator=generator, **options))

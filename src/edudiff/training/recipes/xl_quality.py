@@ -16,7 +16,7 @@ from edudiff.pipelines.text_to_image_xl import TextToImageXL
 from edudiff.training.recipes import quality
 
 CHUNK = 64
-GUIDANCE_SCALE = 3.0
+GUIDANCE_SCALE = 2.0
 """Chosen by `benchmarks/sdxl_against_sd.py --tune`, on prompts of their own."""
 
 SMALL_SIZE = (8, 8)
