@@ -384,19 +384,19 @@ def test_the_model_decides_the_weights(model, located, capsys):
 
 
 @pytest.mark.parametrize(
-    ("model", "weights", "load", "pipeline", "scale"),
+    ("model", "weights", "load", "pipeline", "recipe"),
     [
-        ("sdxl", "tiny-sdxl", text_to_image_xl.load, text_to_image_xl, xl_quality.GUIDANCE_SCALE),
-        ("stable-diffusion-3", "tiny-dit", flow_folder.load, flow_to_image, tiny_dit.GUIDANCE_SCALE),
+        ("sdxl", "tiny-sdxl", text_to_image_xl.load, text_to_image_xl, xl_quality),
+        ("stable-diffusion-3", "tiny-dit", flow_folder.load, flow_to_image, tiny_dit),
     ],
 )
 def test_the_other_shipped_models_draw_what_their_pipelines_draw(
-    model, weights, load, pipeline, scale, monkeypatch
+    model, weights, load, pipeline, recipe, monkeypatch
 ):
     folder = registry.path(weights)
     monkeypatch.setattr(checkpoints, "locate", lambda *arguments: folder)
     generator = torch.Generator().manual_seed(0)
-    options = {"num_inference_steps": 3, "guidance_scale": scale}
+    options = {"num_inference_steps": 3, "guidance_scale": recipe.GUIDANCE_SCALE}
     pictures = pipeline.generate(load(folder), [PROMPT] * 2, generator=generator, **options)
     assert drawn("--model", model, "--count", "2") == grid(pictures).convert("RGB").tobytes()
     assert read_settings("x.png")["model"] == weights

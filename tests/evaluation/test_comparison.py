@@ -1,7 +1,9 @@
+import json
+
 import pytest
 
 from edudiff.checkpoints import registry
-from edudiff.evaluation import comparison
+from edudiff.evaluation import comparison, intervals
 from edudiff.training.recipes import contest
 
 ROWS = {
@@ -72,6 +74,23 @@ def test_the_shipped_table_has_every_measure_for_every_model():
             assert comparison.number(row, measure) >= 0, (name, measure)
         if row["kind"] != "control":
             assert row["seconds"] > 0 and row["parameters"] > 0, name
+
+
+def beside_sd():
+    text = comparison.FILE.with_name("sdxl_against_sd.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_sdxl_was_measured_beside_sd_with_the_weights_that_are_shipped():
+    for row in beside_sd():
+        now = registry.digest(*row["drawn_with"])
+        assert row["weights"] == now, "python benchmarks/sdxl_against_sd.py"
+
+
+def test_sdxl_with_its_refiner_draws_more_of_what_is_asked_than_sd():
+    sd, _, refined = (row["right"] for row in beside_sd())
+    more = intervals.mean_interval([b - a for a, b in zip(sd, refined, strict=True)])
+    assert len(sd) == 1000 and more.low > 0
 
 
 def test_the_table_was_measured_with_the_weights_that_are_shipped():
