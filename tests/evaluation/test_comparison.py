@@ -89,7 +89,7 @@ def test_sdxl_was_measured_beside_sd_with_the_weights_that_are_shipped():
 
 def test_sdxl_with_its_refiner_draws_more_of_what_is_asked_than_sd():
     sd, _, refined = (row["right"] for row in beside_sd())
-    more = intervals.mean_interval([b - a for a, b in zip(sd, refined, strict=True)])
+    more = intervals.mean_interval([float(b - a) for a, b in zip(sd, refined, strict=True)])
     assert len(sd) == 1000 and more.low > 0
 
 
