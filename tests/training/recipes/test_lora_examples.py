@@ -8,7 +8,7 @@ from edudiff.data import captions, scenes
 from edudiff.data.folder import Example
 from edudiff.diffusion.min_snr import min_snr_weight
 from edudiff.pipelines import text_to_image
-from edudiff.training.recipes import lora_examples, lora_pictures
+from edudiff.training.recipes import lora_examples, lora_pictures, tiny_sd
 from edudiff.training.recipes.lora_examples import Examples, LoRASettings
 from edudiff.training.recipes.lora_pictures import Pictures
 
@@ -68,9 +68,7 @@ def test_what_the_base_draws_itself_is_what_it_draws_for_these_prompts(pipe, mon
     monkeypatch.setattr(lora_pictures, "AT_ONCE", 2)
     prompts = ["a red star", "a blue circle", "a green square"]
     found = lora_examples.draw_prior(pipe, prompts, seed=3)
-    first = text_to_image.generate(
-        pipe, prompts[:2], generator=seeded(3), guidance_scale=3.0, num_inference_steps=20
-    )
+    first = tiny_sd.draw(pipe, prompts[:2], seeded(3))
     assert found.shape == (3, 4, 8, 8)
     decoded = text_to_image.decode(pipe, found[:2])
     torch.testing.assert_close(decoded, first, atol=1e-3, rtol=0)
