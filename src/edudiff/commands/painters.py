@@ -166,10 +166,7 @@ def is_shipped(folder: Path) -> bool:
 
 def is_full(folder: Path) -> bool:
     """Whether the weights there are full-size ones of the hub."""
-    from edudiff.checkpoints.table import MODELS
-
-    every = (model.full for model in MODELS.values())
-    return any(full is not None and full.revision in folder.name for full in every)
+    return weights_name(folder) != folder.name
 
 
 def weights_name(folder: Path) -> str:

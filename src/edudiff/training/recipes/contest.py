@@ -89,13 +89,9 @@ def _stable_diffusion(
 
 
 def _sdxl() -> Contestant:
-    pipe, scale = text_to_image_xl.load(registry.path("tiny-sdxl")), xl_quality.GUIDANCE_SCALE
-
-    def draw(prompts: Sequence[str], generator: Generator) -> Tensor:
-        return text_to_image_xl.generate(pipe, prompts, generator=generator, guidance_scale=scale)
-
+    pipe = text_to_image_xl.load(registry.path("tiny-sdxl"))
     size = count_parameters(pipe.text_encoder, pipe.text_encoder_2, pipe.unet, pipe.vae)
-    return Contestant(draw, size)
+    return Contestant(partial(xl_quality.draw, pipe), size)
 
 
 def _refined() -> Contestant:

@@ -1,6 +1,7 @@
 """What SDXL's recipes measure: what pictures show, and what it does to tell their size."""
 
 from collections.abc import Sequence
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -23,6 +24,15 @@ SMALL_SIZE = (8, 8)
 CROP_CORNER = (40, 40)
 
 
+def draw(
+    pipe: TextToImageXL, prompts: Sequence[str], generator: Generator
+) -> Float[Tensor, " b 3 h w"]:
+    """A picture for each prompt, as the recipe's measures ask for them."""
+    return text_to_image_xl.generate(
+        pipe, prompts, generator=generator, guidance_scale=GUIDANCE_SCALE
+    )
+
+
 def pictures_of(
     pipe: TextToImageXL, prompts: Sequence[str], *, seed: int = 0, **options: Any
 ) -> Float[Tensor, " b 3 h w"]:
@@ -38,13 +48,7 @@ def pictures_of(
 
 def measure(pipe: TextToImageXL, count: int = 500) -> dict[str, float]:
     """What `tiny_sd.measure` measures, on the same prompts, and what `measure_told` does."""
-
-    def draw(prompts: Sequence[str], generator: Generator) -> Tensor:
-        return text_to_image_xl.generate(
-            pipe, prompts, generator=generator, guidance_scale=GUIDANCE_SCALE
-        )
-
-    found = quality.measure(draw, count)
+    found = quality.measure(partial(draw, pipe), count)
     prompts = quality.test_captions(count)
     return found | measure_told(pipe, lone_objects(prompts)[: count // 5])
 
