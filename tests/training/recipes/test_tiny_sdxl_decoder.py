@@ -25,12 +25,29 @@ def test_half_of_the_pictures_are_enlarged_most_of_them_from_few_pixels():
     assert sum(original < 24 for original in small) > len(small) / 2
 
 
+def test_those_that_are_not_enlarged_are_sharp_also_where_they_are_cut_off():
+    looks = [tiny_sdxl_decoder.random_view(seed, views.WIDE) for seed in range(500)]
+    sharp = [look for look in looks if look.original >= look.shown]
+    assert len(sharp) > 200 and any(look.shown > 64 for look in sharp)
+    assert all((look.height, look.width) == views.WIDE for look in looks)
+
+
 def test_pictures_are_those_of_the_scenes_of_this_recipe_with_noise_for_their_latents(job):
     batch = drawn(job, 48)
     blurred = sharpness(batch["pictures"]) < 0.25
-    assert 8 < blurred.sum() < 24
-    assert batch["noise"].shape == (48, 4, 8, 8)
+    assert 8 < blurred.sum() < 32
+    assert batch["noise"].shape[2:] == tuple(side // 8 for side in batch["pictures"].shape[2:])
+    assert batch["noise"].shape[:2] == (48, 4)
     assert batch["share"].max() <= tiny_sd_decoder.MOST_NOISE
+
+
+def test_each_batch_is_of_one_bucket_and_squares_are_half(job):
+    found = [
+        tuple(job.draw(1, torch.Generator().manual_seed(k))["pictures"].shape[2:])
+        for k in range(200)
+    ]
+    assert 0.4 < found.count(views.SQUARE) / 200 < 0.6
+    assert set(found) == set(views.BUCKETS)
 
 
 def test_the_decoder_alone_learns(job):
@@ -44,6 +61,16 @@ def test_stable_diffusions_decoder_makes_blurred_pictures_sharper_than_they_were
     found = tiny_sdxl_decoder.measure(tiny_sd_vae.load_shipped().float(), count=24)
     assert found["sharp_small_before"] < 0.25
     assert found["sharp_small"] > 1.5 * found["sharp_small_before"]
+
+
+def test_wide_and_tall_pictures_that_come_back_unchanged_are_undistorted(monkeypatch):
+    model = tiny_sd_vae.load_shipped().float()
+    monkeypatch.setattr(tiny_sdxl_decoder.tiny_sd_vae, "measure", lambda *given: {})
+    before = tiny_sdxl_decoder.measure(model, count=48)
+    monkeypatch.setattr(tiny_sdxl_decoder.tiny_vae, "reconstruct", lambda model, x: x)
+    same = tiny_sdxl_decoder.measure(model, count=48)
+    for name in ("wide", "tall"):
+        assert before[name] < same[name] and same[name] > 0.9
 
 
 def test_samples_are_pairs_of_sharp_and_blurred_pictures(job):

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from edudiff.checkpoints import registry
+from edudiff.data import views
 from edudiff.pipelines import text_to_image
 from edudiff.training.recipes import tiny_sdxl, tiny_sdxl_more
+from edudiff.training.recipes.xl_examples import SHARES
 
 
 @pytest.fixture
@@ -22,9 +24,9 @@ def shipped(monkeypatch):
 def test_it_starts_from_the_shipped_weights_on_scenes_not_seen_yet(shipped, monkeypatch):
     seen, make_job = {}, tiny_sdxl.make_job
 
-    def remember(pipe, seeds, num_steps, rate):
-        seen.update(pipe=pipe, seeds=seeds)
-        return make_job(pipe, seeds, num_steps, rate)
+    def remember(pipe, seeds, num_steps, rate, *, shares):
+        seen.update(pipe=pipe, seeds=seeds, shares=shares)
+        return make_job(pipe, seeds, num_steps, rate, shares=shares)
 
     monkeypatch.setattr(tiny_sdxl, "make_job", remember)
     for seed in (0, 4):
@@ -33,3 +35,5 @@ def test_it_starts_from_the_shipped_weights_on_scenes_not_seen_yet(shipped, monk
         assert seen["seeds"] == tiny_sdxl.training_seeds(1 + seed, 1)
         assert not set(seen["seeds"]) & set(tiny_sdxl.training_seeds(0, 10**6))
     assert shipped[1] == ["tiny-sdxl", "tiny-sdxl"]
+    assert sum(seen["shares"].values()) == pytest.approx(1)
+    assert seen["shares"][views.WIDE] > SHARES[views.WIDE]  # now that squares are known

@@ -48,12 +48,11 @@ def make_pipe(vqvae: VQModel) -> DalleToImage:
 
 @torch.no_grad()
 def codes_of(model: VQModel, seeds: Sequence[int]) -> Int[Tensor, " b n"]:
-    """The codes of training scenes, row by row; in bfloat16, as `tiny_sd` has its latents."""
+    """The codes of training scenes, row by row."""
     found = []
     for first in range(0, len(seeds), CHUNK):
         pictures = drawing.draw(scenes.scenes(seeds[first : first + CHUNK]), SIZE)
-        with torch.autocast("cpu", torch.bfloat16):
-            found.append(model.encode(pictures).indices.flatten(1))
+        found.append(model.encode(pictures).indices.flatten(1))
     return torch.cat(found)
 
 

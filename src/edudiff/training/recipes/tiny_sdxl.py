@@ -36,7 +36,7 @@ from edudiff.training.job import Batch, Job, Recipe
 from edudiff.training.rates import trapezoid
 from edudiff.training.recipes import tiny_sd, tiny_sdxl_decoder, xl_quality
 from edudiff.training.recipes.tiny_sd_words import CHOSEN, LATENESS
-from edudiff.training.recipes.xl_examples import CHUNK, Examples
+from edudiff.training.recipes.xl_examples import CHUNK, SHARES, Examples
 
 FIRST_SEED = 2**28
 """Scenes from here on: others than those tiny-sd has learnt from."""
@@ -152,13 +152,28 @@ def training_seeds(part: int, num_steps: int) -> range:
     return range(first, first + min(NUM_SCENES, CHUNK * num_steps))
 
 
-def make_job(pipe: TextToImageXL, seeds: range, num_steps: int, rate: float) -> Job:
-    """Everything that trains the U-Net and the second text encoder on the scenes of these seeds."""
+def make_job(
+    pipe: TextToImageXL,
+    seeds: range,
+    num_steps: int,
+    rate: float,
+    *,
+    shares: Mapping[tuple[int, int], float] = SHARES,
+) -> Job:
+    """Everything that trains the U-Net and the second text encoder on the scenes of these seeds.
+
+    Args:
+        pipe: where they begin.
+        seeds: of the scenes.
+        num_steps: of the whole training.
+        rate: the highest learning rate.
+        shares: how much each bucket has of everything.
+    """
     if pipe.text_encoder is not None:
         pipe.text_encoder.requires_grad_(False)
     write_out(pipe.unet)
     network = nn.ModuleDict({"unet": pipe.unet, "text_encoder_2": pipe.text_encoder_2}).train()
-    examples = Examples(pipe, seeds, chosen=CHOSEN, lateness=LATENESS)
+    examples = Examples(pipe, seeds, shares=shares, chosen=CHOSEN, lateness=LATENESS)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
     )

@@ -1,9 +1,11 @@
-"""How the decoder inside the shipped Stable Diffusion XL came to be: one that lets blur through.
+"""How the decoder inside the shipped Stable Diffusion XL came to be: one that draws any view.
 
-Stable Diffusion's has only seen sharp scenes, and draws a sharp one whatever was encoded. Its
-encoder, which never saw anything else either, gives latents of very small originals away by
-accident: they look like no sharp picture's. So here, too, only the decoder learns, on pictures half
-of which are enlarged. Latents mean what they meant, and the U-Net need not learn them anew.
+Stable Diffusion's has only seen sharp squares, and draws sharp things whatever was encoded. Where a
+wide picture's gradient ends in an even grey, which no square has, it paints a stain of some colour.
+Its encoder, which never saw anything else either, gives latents of very small originals away by
+accident: they look like no sharp picture's. So here, too, only the decoder learns, on pictures of
+all buckets, half of them enlarged. Latents mean what they meant, and the U-Net need not learn them
+anew.
 
 What it comes to blurs a little more than it has to wherever latents are not quite right, and a
 denoiser's never are. So what is kept lies between its weights and those it began with, on a
@@ -14,7 +16,9 @@ Source:
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
 
 import diffusers
 import torch
@@ -22,51 +26,80 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from edudiff.checkpoints import registry
-from edudiff.data import scenes, views
+from edudiff.data import captions, scenes, views
+from edudiff.data.scenes import Scene
 from edudiff.data.views import View
 from edudiff.evaluation.sharpness import sharpness
 from edudiff.models import vae_bridge
 from edudiff.models.vae import AutoencoderKL
 from edudiff.training.job import Batch, Job, Recipe
 from edudiff.training.recipes import tiny_sd_decoder, tiny_sd_vae, tiny_vae
+from edudiff.training.recipes.xl_quality import undistorted
+
+SHARES = {views.SQUARE: 0.5, views.WIDE: 0.25, views.TALL: 0.25}
+"""How often a batch comes from each bucket."""
 
 ENLARGED_SHARE, LEARNT = 0.5, 0.65
 SMALL = 8
 """Pixels a side of those originals on which it is measured."""
 
 
-def random_view(seed: int) -> View:
-    """A whole square picture, sharp or enlarged; the smaller an original, the more often."""
+def random_view(seed: int, size: tuple[int, int] = views.SQUARE) -> View:
+    """A view of a bucket, sharp or enlarged; the smaller an original, the more often."""
     rng = random.Random(f"blur {seed}")
+    look = replace(views.view(seed, size), original=views.LARGEST)
     if rng.random() >= ENLARGED_SHARE:
-        return View()
+        return look
     room = (tiny_vae.SIZE - views.SMALLEST) // 2
-    return View(original=views.SMALLEST + 2 * int(rng.random() * rng.random() * room))
+    return replace(look, original=views.SMALLEST + 2 * int(rng.random() * rng.random() * room))
 
 
 def draw(model: AutoencoderKL, batch_size: int, generator: Generator) -> Batch:
-    """Pictures of training scenes, some of them enlarged, and noise for their latents."""
+    """Pictures of training scenes, all of one bucket, and noise for their latents."""
     seeds = torch.randint(tiny_vae.FIRST_TEST_SEED, (batch_size,), generator=generator).tolist()
-    looks = [random_view(seed) for seed in seeds]
-    noise = tiny_sd_decoder.draw(model, batch_size, generator)
-    return {**noise, "pictures": views.draw_views(scenes.scenes(seeds), looks)}
+    chosen = torch.multinomial(torch.tensor([*SHARES.values()]), 1, generator=generator).item()
+    size = [*SHARES][int(chosen)]
+    pictures = views.draw_views(scenes.scenes(seeds), [random_view(seed, size) for seed in seeds])
+    high, across = (side // model.downsampling_factor for side in size)
+    shape = batch_size, model.latent_channels, high, across
+    return {
+        "pictures": pictures,
+        "noise": torch.randn(shape, generator=generator),
+        "share": tiny_sd_decoder.MOST_NOISE * torch.rand(batch_size, generator=generator),
+    }
 
 
 def measure(model: AutoencoderKL, count: int = 512) -> Mapping[str, float]:
-    """What `tiny_sd_vae` measures on sharp pictures, and how much blur passes.
+    """What `tiny_sd_vae` measures on sharp squares, how much blur passes, and other buckets.
 
     Returns:
         Also "sharp_full" and "sharp_small": the mean sharpness of rebuilt pictures, drawn in full
         size and enlarged from `SMALL` pixels; "sharp_small_before": that of the latter before.
+        "wide" and "tall": the share of lone objects that are undistorted in rebuilt pictures of
+        those shapes.
     """
     found = dict(tiny_sd_vae.measure(model, count))
     truth = tiny_vae.test_scenes(count)
     for name, original in (("full", tiny_vae.SIZE), ("small", SMALL)):
-        pictures = views.draw_views(truth, [View(original=original)] * count)
-        back = tiny_vae.reconstruct(model, pictures.to(next(model.parameters()).device)).cpu()
+        pictures, back = rebuilt(model, truth, View(original=original))
         found[f"sharp_{name}"] = sharpness(back).mean().item()
     found["sharp_small_before"] = sharpness(pictures).mean().item()
+    lone = [scene for scene in truth if len(scene.objects) == 1]
+    said = [captions.describe(scene, seed) for seed, scene in enumerate(lone)]
+    for name, size in (("wide", views.WIDE), ("tall", views.TALL)):
+        _, back = rebuilt(model, lone, View(*size))
+        found[name] = fmean(undistorted(back, said))
     return found
+
+
+@torch.no_grad()
+def rebuilt(
+    model: AutoencoderKL, scenes: Sequence[Scene], look: View
+) -> tuple[Float[Tensor, " b 3 h w"], Float[Tensor, " b 3 h w"]]:
+    """Pictures of scenes, all seen alike, and what the autoencoder makes of them; on the CPU."""
+    pictures = views.draw_views(scenes, [look] * len(scenes))
+    back = tiny_vae.reconstruct(model, pictures.to(next(model.parameters()).device))
+    return pictures, back.cpu()
 
 
 def pairs(model: AutoencoderKL) -> Float[Tensor, " b 3 h w"]:

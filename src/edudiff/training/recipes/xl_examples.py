@@ -21,13 +21,12 @@ SHARES = {views.SQUARE: 0.7, views.WIDE: 0.15, views.TALL: 0.15}
 def latents_of(
     model: AutoencoderKL, seeds: Sequence[int], looks: Sequence[views.View]
 ) -> Float[Tensor, " b c h w"]:
-    """The most likely latents of views of training scenes; in bfloat16, as `tiny_sd` has them."""
+    """The most likely latents of views of training scenes."""
     found = []
     for first in range(0, len(seeds), CHUNK):
         some = slice(first, first + CHUNK)
         pictures = views.draw_views(scenes.scenes(seeds[some]), looks[some])
-        with torch.autocast("cpu", torch.bfloat16):
-            found.append(model.encode(pictures).mean.float())
+        found.append(model.encode(pictures).mean)
     return torch.cat(found)
 
 

@@ -69,8 +69,8 @@ def measure_told(pipe: TextToImageXL, prompts: Sequence[str]) -> dict[str, float
         "sharp_small" and "sharp_full": mean sharpness when the original was `SMALL_SIZE`, and when
         it was as large as the picture. "inside_0" and "inside_crop": mean share of the object
         within the frame, of those that are seen at all, with the crop corner (0, 0) and with
-        `CROP_CORNER`. "wide" and "tall": in how many pictures of those shapes the oracle sees one
-        object of the shape and colour that was asked for, and in "square" of those as trained.
+        `CROP_CORNER`. "square", "wide" and "tall": the share of pictures of those shapes that are
+        `undistorted`.
     """
     plain = pictures_of(pipe, prompts)
     small = pictures_of(pipe, prompts, original_size=SMALL_SIZE)
@@ -89,7 +89,7 @@ def measure_told(pipe: TextToImageXL, prompts: Sequence[str]) -> dict[str, float
         pictures = plain
         if name != "square":
             pictures = pictures_of(pipe, prompts, height=height, width=width)
-        found[name] = _undistorted(pictures, prompts)
+        found[name] = fmean(undistorted(pictures, prompts))
     return found
 
 
@@ -99,8 +99,14 @@ def _inside(pictures: Tensor, prompts: Sequence[str]) -> float:
     return fmean(seen) if seen else 0.0
 
 
-def _undistorted(pictures: Tensor, prompts: Sequence[str]) -> float:
+def undistorted(pictures: Float[Tensor, " b 3 h w"], prompts: Sequence[str]) -> list[bool]:
+    """Whether each picture shows as many objects as were asked for, in their shape and colour.
+
+    Args:
+        pictures: square, wide or tall; see `framing.on_plain_ground`.
+        prompts: what was asked for.
+    """
     verdicts = oracle.judge(framing.on_plain_ground(pictures), prompts)
-    return fmean(
-        all(v[name] is not False for name in ("count", "shape", "colour")) for v in verdicts
-    )
+    return [
+        all(each[name] is not False for name in ("count", "shape", "colour")) for each in verdicts
+    ]
