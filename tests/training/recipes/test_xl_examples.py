@@ -7,7 +7,7 @@ from edudiff.checkpoints import registry
 from edudiff.data import captions, scenes, tokens, views
 from edudiff.pipelines import text_to_image
 from edudiff.training.recipes import tiny_sdxl
-from edudiff.training.recipes.xl_examples import SHARES, Examples, latents_of
+from edudiff.training.recipes.xl_examples import LATER_SHARES, SHARES, Examples, latents_of
 
 SEEDS = range(1000, 1040)
 
@@ -37,6 +37,11 @@ def test_a_batch_is_of_one_bucket_and_squares_are_most(examples):
     found = [tuple(batch["x0"].shape[2:]) for batch in batches(examples, 300, size=2)]
     assert found.count((8, 8)) / 300 == pytest.approx(SHARES[views.SQUARE], abs=0.08)
     assert set(found) == {(8, 8), (8, 12), (12, 8)}
+
+
+def test_once_squares_are_known_wide_and_tall_pictures_come_oftener():
+    assert sum(LATER_SHARES.values()) == sum(SHARES.values()) == pytest.approx(1)
+    assert all(LATER_SHARES[size] > SHARES[size] for size in (views.WIDE, views.TALL))
 
 
 def test_latents_captions_and_what_is_told_belong_to_one_scene(examples, pipe):

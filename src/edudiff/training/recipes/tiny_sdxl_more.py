@@ -7,14 +7,12 @@ now squares are known best, so wide and tall pictures come oftener than they did
 import torch
 
 from edudiff.checkpoints import registry
-from edudiff.data import views
 from edudiff.pipelines.text_to_image_xl import load
 from edudiff.training.job import Job, Recipe
 from edudiff.training.recipes import tiny_sdxl
+from edudiff.training.recipes.xl_examples import LATER_SHARES
 
 LEARNING_RATE = 2.5e-4
-SHARES = {views.SQUARE: 0.4, views.WIDE: 0.3, views.TALL: 0.3}
-"""How much each bucket has of everything."""
 
 
 def prepare(seed: int, num_steps: int) -> Job:
@@ -22,7 +20,7 @@ def prepare(seed: int, num_steps: int) -> Job:
     torch.manual_seed(seed)
     pipe = load(registry.path("tiny-sdxl"))
     seeds = tiny_sdxl.training_seeds(1 + seed, num_steps)
-    return tiny_sdxl.make_job(pipe, seeds, num_steps, LEARNING_RATE, shares=SHARES)
+    return tiny_sdxl.make_job(pipe, seeds, num_steps, LEARNING_RATE, shares=LATER_SHARES)
 
 
 RECIPE = Recipe("sdxl-more", num_steps=5000, batch_size=64, prepare=prepare)

@@ -31,7 +31,7 @@ from edudiff.pipelines.text_to_image_xl import TextToImageXL
 from edudiff.training.job import Job, Recipe
 from edudiff.training.rates import trapezoid
 from edudiff.training.recipes import tiny_sd, tiny_sdxl, xl_quality
-from edudiff.training.recipes.xl_examples import CHUNK, Examples
+from edudiff.training.recipes.xl_examples import CHUNK, SHARES, Examples
 
 FIRST_SEED = 2**29
 """Scenes from here on: others than those tiny-sdxl has learnt from."""
@@ -73,11 +73,17 @@ def training_seeds(part: int, num_steps: int) -> range:
 
 
 def make_job(
-    base: TextToImageXL, pipe: TextToImageXL, seeds: range, num_steps: int, rate: float
+    base: TextToImageXL,
+    pipe: TextToImageXL,
+    seeds: range,
+    num_steps: int,
+    rate: float,
+    *,
+    shares: Mapping[tuple[int, int], float] = SHARES,
 ) -> Job:
     """Everything that trains a refiner's U-Net; the base is needed to compare with."""
     pipe.text_encoder_2.requires_grad_(False)
-    examples = Examples(pipe, seeds, below=LAST_TIMESTEP)
+    examples = Examples(pipe, seeds, below=LAST_TIMESTEP, shares=shares)
     optimizer = torch.optim.AdamW(
         pipe.unet.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
     )

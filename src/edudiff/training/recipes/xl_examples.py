@@ -16,6 +16,9 @@ DROPPED = 0.1
 SHARES = {views.SQUARE: 0.7, views.WIDE: 0.15, views.TALL: 0.15}
 """How often a batch comes from each bucket, and how many pictures the bucket holds."""
 
+LATER_SHARES = {views.SQUARE: 0.4, views.WIDE: 0.3, views.TALL: 0.3}
+"""The same once squares are known, so that the others catch up."""
+
 
 @torch.no_grad()
 def latents_of(
