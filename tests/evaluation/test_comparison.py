@@ -76,21 +76,34 @@ def test_the_shipped_table_has_every_measure_for_every_model():
             assert row["seconds"] > 0 and row["parameters"] > 0, name
 
 
-def beside_sd():
-    text = comparison.FILE.with_name("sdxl_against_sd.jsonl").read_text(encoding="utf-8")
+def beside_sd(name):
+    text = comparison.FILE.with_name(f"{name}.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_sdxl_was_measured_beside_sd_with_the_weights_that_are_shipped():
-    for row in beside_sd():
+@pytest.mark.parametrize("name", ["sdxl_against_sd", "aspect_buckets"])
+def test_sdxl_was_measured_beside_sd_with_the_weights_that_are_shipped(name):
+    for row in beside_sd(name):
         now = registry.digest(*row["drawn_with"])
-        assert row["weights"] == now, "python benchmarks/sdxl_against_sd.py"
+        assert row["weights"] == now, f"python benchmarks/{name}.py"
 
 
 def test_sdxl_with_its_refiner_draws_more_of_what_is_asked_than_sd():
-    sd, _, refined = (row["right"] for row in beside_sd())
-    more = intervals.mean_interval([float(b - a) for a, b in zip(sd, refined, strict=True)])
-    assert len(sd) == 1000 and more.low > 0
+    sd, _, refined = (row["right"] for row in beside_sd("sdxl_against_sd"))
+    assert len(sd) == 1000 and more(sd, refined) > 0
+
+
+def more(before, after):
+    """The lower end of the interval of a mean difference."""
+    pairs = zip(before, after, strict=True)
+    return intervals.mean_interval([float(b - a) for a, b in pairs]).low
+
+
+def test_sdxl_distorts_fewer_shapes_than_sd_in_wide_and_tall_pictures():
+    found = {(row["name"], row["bucket"]): row["right"] for row in beside_sd("aspect_buckets")}
+    for bucket in ("wide", "tall"):
+        before, after = (found[name, bucket] for name in ("tiny-sd", "tiny-sdxl"))
+        assert len(before) == 200 and more(before, after) > 0, bucket
 
 
 def test_the_table_was_measured_with_the_weights_that_are_shipped():

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import interpolate, pad
 
 from edudiff import checks
 from edudiff.data.captions import ObjectClaim
@@ -72,24 +72,42 @@ def shares_inside(
 
 
 def on_plain_ground(pictures: Float[Tensor, " b 3 h w"]) -> Float[Tensor, " b 3 s s"]:
-    """Wide or tall pictures on a square: their objects as they are, all that is grey made plain.
+    """Wide or tall pictures as squares: their objects as they are, all that is grey made plain.
 
     The oracle looks at squares alone, and knows their backgrounds. So every colourless pixel takes
-    one grey, dark or light as most of them are, and so does what is added around the picture.
+    one grey, dark or light as most of them are. Then a square is cut out around all that has a
+    colour, and nothing but ground is lost. Where things lie too far apart for that, ground is added
+    to the short sides, and the whole is reduced.
 
     Args:
         pictures: in [-1, 1].
+
+    Returns:
+        Pictures as large as the short side of those given.
     """
     unit = (pictures.detach().cpu().float().clamp(-1, 1) + 1) / 2
-    height, width = unit.shape[2:]
-    side = max(height, width)
     squares = []
     for picture in unit:
         grey = picture.amax(0) - picture.amin(0) <= COLOURLESS
         dark = not grey.any() or picture.mean(0)[grey].median() < 0.5
         level = GREYS["dark" if dark else "light", "plain"][0]
         plain = torch.where(grey, torch.tensor(level), picture)
-        left, top = (side - width) // 2, (side - height) // 2
-        edges = (left, side - width - left, top, side - height - top)
-        squares.append(pad(plain, edges, value=level))
+        squares.append(_square(plain, ~grey, level))
     return torch.stack(squares) * 2 - 1
+
+
+def _square(
+    picture: Float[Tensor, "3 h w"], coloured: Bool[Tensor, "h w"], level: float
+) -> Float[Tensor, "3 s s"]:
+    """The square of a picture on plain ground in which all that is coloured lies."""
+    height, width = coloured.shape
+    side, long = min(height, width), max(height, width)
+    axis = int(width > height)
+    places = coloured.any(dim=1 - axis).nonzero()
+    first, last = (int(places.min()), int(places.max())) if len(places) else (0, 0)
+    if last - first < side:
+        begin = min(max(0, (first + last + 1 - side) // 2), long - side)
+        return picture.narrow(1 + axis, begin, side)
+    left, top = (long - width) // 2, (long - height) // 2
+    edges = (left, long - width - left, top, long - height - top)
+    return interpolate(pad(picture, edges, value=level)[None], (side, side), mode="area")[0]
