@@ -27,6 +27,7 @@ from edudiff.evaluation import comparison
 from edudiff.evaluation.intervals import mean_interval
 from edudiff.pipelines import text_to_image, text_to_image_xl
 from edudiff.pipelines.refine import generate_refined
+from edudiff.training import log
 from edudiff.training.recipes import quality, tiny_sd, xl_quality
 
 RESULTS = comparison.FILE.with_name("aspect_buckets.jsonl")
@@ -82,13 +83,6 @@ def measure(name: str, prompts: Sequence[str]) -> list[dict[str, Any]]:
     ]
 
 
-def read() -> list[dict[str, Any]]:
-    """The rows that were measured before."""
-    if not RESULTS.is_file():
-        return []
-    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
-
-
 def still_true(rows: Sequence[dict[str, Any]], name: str, count: int) -> list[dict[str, Any]]:
     """Those of a model that were measured with the weights of today, on as many prompts."""
     now = registry.digest(*WEIGHTS[name])
@@ -121,7 +115,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=NUM_PROMPTS, help="prompts (%(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = read()
+    rows = log.read(RESULTS)
     if not options.show:
         prompts = xl_quality.lone_objects(quality.test_captions(3 * options.count))
         prompts, before, rows = prompts[: options.count], rows, []

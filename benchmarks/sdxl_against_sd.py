@@ -24,6 +24,7 @@ from edudiff.evaluation import comparison, oracle
 from edudiff.evaluation.intervals import mean_interval
 from edudiff.pipelines import text_to_image, text_to_image_xl
 from edudiff.pipelines.refine import generate_refined
+from edudiff.training import log
 from edudiff.training.recipes import contest, quality, tiny_sd
 
 RESULTS = comparison.FILE.with_name("sdxl_against_sd.jsonl")
@@ -60,13 +61,6 @@ def measure(name: str, prompts: list[str]) -> dict[str, Any]:
         said = [bool(each[statement]) for each in verdicts if each[statement] is not None]
         row[statement] = [sum(said), len(said)]
     return row
-
-
-def read() -> list[dict[str, Any]]:
-    """The rows that were measured before."""
-    if not RESULTS.is_file():
-        return []
-    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
 
 
 def is_true(row: dict[str, Any] | None, count: int) -> bool:
@@ -129,14 +123,14 @@ def main() -> None:
         return
     if not options.show:
         prompts = quality.test_captions(options.count or NUM_PROMPTS)
-        before = {row["name"]: row for row in read()}
+        before = {row["name"]: row for row in log.read(RESULTS)}
         rows = [
             before[name] if is_true(before.get(name), len(prompts)) else measure(name, prompts)
             for name in TAKING_PART
         ]
         lines = [json.dumps(row, ensure_ascii=False) for row in rows]
         RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    show(read())
+    show(log.read(RESULTS))
 
 
 if __name__ == "__main__":

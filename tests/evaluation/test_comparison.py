@@ -1,9 +1,8 @@
-import json
-
 import pytest
 
 from edudiff.checkpoints import registry
 from edudiff.evaluation import comparison, intervals
+from edudiff.training import log
 from edudiff.training.recipes import contest
 
 ROWS = {
@@ -77,8 +76,7 @@ def test_the_shipped_table_has_every_measure_for_every_model():
 
 
 def beside_sd(name):
-    text = comparison.FILE.with_name(f"{name}.jsonl").read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines()]
+    return log.read(comparison.FILE.with_name(f"{name}.jsonl"))
 
 
 @pytest.mark.parametrize("name", ["sdxl_against_sd", "aspect_buckets"])
