@@ -88,7 +88,8 @@ def test_harder_captions_and_late_timesteps_are_drawn_more_often(monkeypatch):
 
     monkeypatch.setattr(tiny_sdxl, "Examples", remember)
     tiny_sdxl.prepare(0, num_steps=1)
-    assert asked == [{"chosen": tiny_sdxl.CHOSEN, "lateness": tiny_sdxl.LATENESS}]
+    aimed = {"chosen": tiny_sdxl.CHOSEN, "lateness": tiny_sdxl.LATENESS}
+    assert asked == [{"shares": tiny_sdxl.SHARES} | aimed]
     assert 0 < tiny_sdxl.CHOSEN < 0.5 and 0 < tiny_sdxl.LATENESS < 1
 
 
