@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from scipy.stats import binomtest
+from sdxl_against_sd import TAKING_PART, is_true, share
 from torch import Generator, Tensor
 
 from edudiff.checkpoints import registry
@@ -33,13 +33,6 @@ from edudiff.training.recipes import quality, tiny_sd, xl_quality
 RESULTS = comparison.FILE.with_name("aspect_buckets.jsonl")
 NUM_PROMPTS, CHUNK = 200, 50
 BUCKETS = {"square": views.SQUARE, "wide": views.WIDE, "tall": views.TALL}
-WEIGHTS = {
-    "tiny-sd": ("tiny-sd",),
-    "tiny-sdxl": ("tiny-sdxl",),
-    "tiny-sdxl with its refiner": ("tiny-sdxl", "tiny-sdxl-refiner"),
-}
-"""Name of what draws → its weights. Differences are taken to the first."""
-
 Draw = Callable[..., Tensor]
 
 
@@ -70,26 +63,16 @@ def undistorted(draw: Draw, prompts: Sequence[str], size: tuple[int, int]) -> It
 
 def measure(name: str, prompts: Sequence[str]) -> list[dict[str, Any]]:
     """A row for each bucket: "right" is 1 or 0 for each prompt."""
-    draw, weights = load(*WEIGHTS[name]), registry.digest(*WEIGHTS[name])
+    draw, weights = load(*TAKING_PART[name]), registry.digest(*TAKING_PART[name])
     return [
         {
             "name": name,
             "bucket": bucket,
-            "drawn_with": list(WEIGHTS[name]),
+            "drawn_with": list(TAKING_PART[name]),
             "weights": weights,
             "right": [int(each) for each in undistorted(draw, prompts, size)],
         }
         for bucket, size in BUCKETS.items()
-    ]
-
-
-def still_true(rows: Sequence[dict[str, Any]], name: str, count: int) -> list[dict[str, Any]]:
-    """Those of a model that were measured with the weights of today, on as many prompts."""
-    now = registry.digest(*WEIGHTS[name])
-    return [
-        row
-        for row in rows
-        if (row["name"], row["weights"], len(row["right"])) == (name, now, count)
     ]
 
 
@@ -98,9 +81,7 @@ def show(rows: list[dict[str, Any]]) -> None:
     first = {row["bucket"]: row["right"] for row in rows if row["name"] == rows[0]["name"]}
     for row in rows:
         right = row["right"]
-        low, high = binomtest(sum(right), len(right)).proportion_ci(method="wilson")
-        line = f"{row['name']:28} {row['bucket']:6} {sum(right) / len(right):6.1%} of {len(right)}"
-        line += f"  [{low:.1%}, {high:.1%}]"
+        line = share(f"{row['name']}, {row['bucket']}", sum(right), len(right))
         if row["name"] != rows[0]["name"]:
             pairs = zip(first[row["bucket"]], right, strict=True)
             more = mean_interval([float(b - a) for a, b in pairs])
@@ -119,8 +100,9 @@ def main() -> None:
     if not options.show:
         prompts = xl_quality.lone_objects(quality.test_captions(3 * options.count))
         prompts, before, rows = prompts[: options.count], rows, []
-        for name in WEIGHTS:
-            rows += still_true(before, name, len(prompts)) or measure(name, prompts)
+        for name in TAKING_PART:
+            own = [row for row in before if row["name"] == name and is_true(row, len(prompts))]
+            rows += own or measure(name, prompts)
             lines = [json.dumps(row, ensure_ascii=False) for row in rows]
             RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
     show(rows)

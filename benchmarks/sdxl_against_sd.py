@@ -73,7 +73,7 @@ def is_true(row: dict[str, Any] | None, count: int) -> bool:
 def share(name: str, right: int, asked: int) -> str:
     """A share and its interval."""
     low, high = binomtest(right, asked).proportion_ci(method="wilson")
-    return f"{name:28} {right / asked:6.1%} of {asked:4}  [{low:.1%}, {high:.1%}]"
+    return f"{name:34} {right / asked:6.1%} of {asked:4}  [{low:.1%}, {high:.1%}]"
 
 
 def show(rows: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""The recipe that teaches Stable Diffusion XL's decoder blur."""
+"""The recipe that shows Stable Diffusion XL's decoder other views than sharp squares."""
 
 import pytest
 import torch

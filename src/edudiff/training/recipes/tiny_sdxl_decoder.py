@@ -1,7 +1,7 @@
 """How the decoder inside the shipped Stable Diffusion XL came to be: one that draws any view.
 
 Stable Diffusion's has only seen sharp squares, and draws sharp things whatever was encoded. Where a
-wide picture's gradient ends in an even grey, which no square has, it paints a stain of some colour.
+wide picture's gradient ends in an even grey, which no square has, it paints a coloured stain.
 Its encoder, which never saw anything else either, gives latents of very small originals away by
 accident: they look like no sharp picture's. So here, too, only the decoder learns, on pictures of
 all buckets, half of them enlarged. Latents mean what they meant, and the U-Net need not learn them
@@ -111,7 +111,7 @@ def pairs(model: AutoencoderKL) -> Float[Tensor, " b 3 h w"]:
 
 
 def prepare(seed: int, num_steps: int) -> Job:
-    """Take the autoencoder inside the shipped Stable Diffusion, and teach its decoder blur."""
+    """Take the shipped Stable Diffusion's autoencoder, and show its decoder other views."""
     torch.manual_seed(seed)
     return tiny_sd_decoder.make_job(draw, pairs, measure, num_steps, learnt=LEARNT)
 
